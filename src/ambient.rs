@@ -1,0 +1,65 @@
+//! What the crate takes from its surroundings: clocks and chance.
+//!
+//! The only file that reads either; everything else is told. A clippy rule
+//! (`disallowed-methods`) holds that for the clocks.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+/// Reads the monotonic clock: tokio's, so that tests can pause it.
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "this is the file that may")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Reads the wall clock.
+#[expect(clippy::disallowed_methods, reason = "this is the file that may")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Draws a number from 0 up to, but not including, 1.
+pub(crate) fn sample() -> f64 {
+    // 32 bits are plenty for spreading waits, and convert without loss.
+    let [a, b, c, d, ..] = random().to_ne_bytes();
+    f64::from(u32::from_ne_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// Draws 256 bits.
+pub(crate) fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for word in bytes.chunks_exact_mut(8) {
+        word.copy_from_slice(&random().to_ne_bytes());
+    }
+    bytes
+}
+
+/// Draws from the seed that the standard library gives every hash map: the
+/// system's entropy once for each thread, a new `SipHash` key at each draw.
+fn random() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_fill_the_range_and_stay_below_one() {
+        let samples: Vec<f64> = (0..10_000).map(|_| sample()).collect();
+        let mean = samples.iter().sum::<f64>() / 10_000.0;
+
+        assert!(samples.iter().all(|sample| (0.0..1.0).contains(sample)));
+        assert!((0.45..0.55).contains(&mean), "mean {mean}");
+        assert!(samples.iter().any(|&sample| sample < 0.01));
+        assert!(samples.iter().any(|&sample| sample > 0.99));
+    }
+
+    #[test]
+    fn no_two_draws_are_alike() {
+        assert_ne!(random_bytes(), random_bytes());
+    }
+}

@@ -1,0 +1,528 @@
+//! What we know about one upstream, and how each event changes it.
+//!
+//! Pure: no clock, no lock, no randomness, no I/O. `now`, the rules and the
+//! jitter's sample are arguments; [`Cooldown::on`] is the whole of it.
+//!
+//! # The transition table
+//!
+//! A column is a state, a row an event. *Stale* events come from calls that
+//! left before the upstream's last counted refusal. `n` is the rung, "–" means
+//! that nothing changes.
+//!
+//! | | Clear | Cooling | Probing | Reopening |
+//! |---|---|---|---|---|
+//! | a call asks | admitted | before `until` rejected, then the probe: **Probing** n | before the lease ends rejected, then the next probe | admitted to a free place, else rejected; `forget_after` past the refusal: **Clear** |
+//! | refused | **Cooling** 1 | **Cooling** n + 1, never shorter | **Cooling** n + 1 | **Cooling** 1 |
+//! | refused, stale | as refused | `until` is raised to the hint | – | – |
+//! | succeeded | – | – while it runs, then as in Probing | **Reopening** | one place more; past `reopen_width`: **Clear** |
+//! | succeeded, stale | – | – | – | – |
+//! | exhausted | **Cooling** 0 | `until` is raised to the reset while it runs, then **Cooling** 0 | **Cooling** 0 | **Cooling** 0 |
+//! | exhausted, stale | as exhausted | `until` is raised to the reset | – | – |
+//! | neutral | – | – | the newest probe: **Cooling** n for min(base, 1 s) | its place is free again |
+//! | dropped | – | – | the newest probe: **Cooling** n, run out | its place is free again |
+//! | cooled by hand | **Cooling** 0 | **Cooling** n, never shorter | **Cooling** n | **Cooling** 0 |
+//!
+//! In every state: `forget_after` past the end of the last cooldown the episode
+//! is forgotten, and the upstream is Clear.
+//!
+//! # Why nothing is lost or doubled
+//!
+//! *Which steps make the calls that are out stale?* Every one into Cooling that
+//! is not a probe's end without news: refused, exhausted, cooled by hand. So a
+//! place in a Reopening upstream is never given back to a later episode, and a
+//! probe's number need only be unique between two such steps.
+//!
+//! *What of a probe that outlives its lease?* Its success or refusal counts, for
+//! it is current; its being neutral or dropped does not, for a newer probe is
+//! out and will tell.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::ladder::Ladder;
+use crate::moment::Moment;
+
+/// The least cooldown, where neither ladder nor hint asks for one.
+///
+/// With the ladder off, a bare 429 would otherwise cool for no time at all, and
+/// a caller that retries at once would spin.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// How long a probe that learned nothing keeps the next one waiting, at most.
+///
+/// An upstream that answers 500 or refuses connections has not said "wait", so
+/// it is asked again soon; once a second is no storm.
+const NEUTRAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest wait told to a caller while a probe is out.
+///
+/// The lease bounds the probe at half a minute; its answer usually takes far
+/// less, and a caller who slept for the lease would miss it.
+const PROBING_WAIT: Duration = Duration::from_secs(1);
+
+/// The wait told to a caller that finds no place in a Reopening upstream.
+///
+/// About a round trip: by then some of the calls in flight have been answered,
+/// and each success makes room for two.
+const REOPENING_WAIT: Duration = Duration::from_millis(100);
+
+/// The calls that a Reopening upstream admits at first.
+///
+/// The least number that still grows by itself while each call holds a place.
+const FIRST_PLACES: u32 = 2;
+
+/// The least wait told to a caller: one that sleeps for it must not spin.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
+/// What a layer makes of its upstreams' refusals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rules {
+    pub(crate) ladder: Ladder,
+    pub(crate) max_retry_after: Duration,
+    pub(crate) trust_hints: bool,
+    /// The share of a cooldown that chance may add to it, within 0..=1.
+    pub(crate) jitter: f64,
+    pub(crate) probe_lease: Duration,
+    pub(crate) reopen_width: u32,
+}
+
+impl Rules {
+    /// Returns how long to stay away after that many refusals, before jitter.
+    fn wait(&self, failures: u32, hint: Option<Duration>) -> Duration {
+        let wait = match self.usable(hint) {
+            // A hint is trusted until it proves too short: one rung less.
+            Some(hint) if self.trust_hints => {
+                self.ladder.delay_with_hint(failures.saturating_sub(1), hint)
+            }
+            Some(hint) => self.ladder.delay_with_hint(failures, hint),
+            None => self.ladder.delay(failures),
+        };
+        if wait.is_zero() { LEAST } else { wait }
+    }
+
+    /// Returns the hint within its ceiling; a hint of zero is none.
+    fn usable(&self, hint: Option<Duration>) -> Option<Duration> {
+        hint.map(|hint| hint.min(self.max_retry_after)).filter(|hint| !hint.is_zero())
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            ladder: Ladder::default(),
+            // An hour: longer than any window that is counted by the minute or
+            // the hour, short enough that a nonsensical hint is outlived.
+            max_retry_after: Duration::from_secs(3600),
+            trust_hints: false,
+            jitter: 0.0,
+            // As long as most clients wait for an answer.
+            probe_lease: Duration::from_secs(30),
+            // With so many in flight the upstream has answered some sixty times
+            // in a row: it is well.
+            reopen_width: 64,
+        }
+    }
+}
+
+/// What a refusal said.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    /// The wait that it asked for, as sent.
+    pub(crate) hint: Option<Duration>,
+}
+
+/// By what right a call left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// The upstream was Clear; nobody waits for the verdict.
+    Free,
+    /// The call is the probe of this number.
+    Probe(u32),
+    /// The call holds a place in a Reopening upstream.
+    Place,
+}
+
+impl Role {
+    /// Returns how many places the call gives back when it ends.
+    fn places(self) -> u32 {
+        match self {
+            Self::Free | Self::Probe(_) => 0,
+            Self::Place => 1,
+        }
+    }
+}
+
+/// How the call that brings a verdict stands to its upstream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Standing {
+    /// The call left before the upstream's last counted refusal.
+    pub(crate) stale: bool,
+    pub(crate) role: Role,
+}
+
+/// What happens to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// A call asks whether it may leave.
+    Asked,
+    /// A call that was out has ended.
+    Settled(Standing, Ending),
+    /// Somebody cools the upstream by hand.
+    Cooled(Duration),
+}
+
+/// How a call ended. `sample` is chance within 0..1, for the jitter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ending {
+    /// The upstream refused.
+    Refused { refusal: Refusal, sample: f64 },
+    /// The upstream answered.
+    Succeeded,
+    /// The upstream answered, for the last time before `reset` is over.
+    Exhausted { reset: Duration, sample: f64 },
+    /// Nothing was said about limits.
+    Neutral,
+    /// The call was given up.
+    Dropped,
+}
+
+/// What follows from an event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effect {
+    /// The call may leave, in this role.
+    Admit(Role),
+    /// The call may not leave, and why.
+    Reject(Reason),
+    /// The calls that are out are stale from now on.
+    Outdate,
+    /// Nothing.
+    Nothing,
+}
+
+/// Why a call failed with `RateLimited`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The upstream is cooling down; the call was not sent.
+    Cooling,
+    /// A probe is out and has not been answered; the call was not sent.
+    Probing,
+    /// The upstream is coming back and has no room yet; the call was not sent.
+    Reopening,
+    /// The call was sent, and the upstream refused it.
+    Refused,
+}
+
+/// The state of an upstream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    /// No refusal is in force; every call is admitted.
+    Clear,
+    /// Nothing is admitted before `until`; then one call is, as the probe.
+    Cooling { until: Moment },
+    /// One call is out to learn whether the pause was long enough.
+    ///
+    /// The lease bounds the wait, so a lost probe cannot wedge the upstream.
+    Probing { lease: Moment },
+    /// The probe succeeded; up to `width` calls may be in flight.
+    Reopening { width: u32, in_flight: u32 },
+}
+
+/// What a rejected caller is told of the refusal behind it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Cause {
+    /// The counted refusals of this episode.
+    pub(crate) rung: u32,
+    pub(crate) status: Option<StatusCode>,
+    /// As sent, before the ceiling.
+    pub(crate) hint: Option<Duration>,
+}
+
+/// What we know about one upstream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cooldown {
+    pub(crate) phase: Phase,
+    pub(crate) cause: Cause,
+    /// The table's generation when calls last became stale.
+    pub(crate) generation: u64,
+    /// When the last refusal, or what stands for it, was heard.
+    began: Moment,
+    /// Until when that one asked us to stay away, whatever probes did since.
+    pub(crate) ends: Moment,
+    /// The jitter drawn for this cooldown: the share added to each wait.
+    stretch: f64,
+    /// The number of the newest probe.
+    probe: u32,
+}
+
+impl Cooldown {
+    /// An upstream of which no refusal is known.
+    pub(crate) const CLEAR: Self = Self {
+        phase: Phase::Clear,
+        cause: Cause { rung: 0, status: None, hint: None },
+        generation: 0,
+        began: Moment::START,
+        ends: Moment::START,
+        stretch: 0.0,
+        probe: 0,
+    };
+
+    /// Takes in an event at `now`; returns what is known then, and what follows.
+    pub(crate) fn on(
+        self,
+        event: Event,
+        now: Moment,
+        rules: &Rules,
+        forget: Duration,
+    ) -> (Self, Effect) {
+        if now >= self.forgotten_at(forget) && self.phase != Phase::Clear {
+            return Self::CLEAR.on(event, now, rules, forget);
+        }
+        match self.phase {
+            Phase::Clear => match event {
+                Event::Asked => (self, Effect::Admit(Role::Free)),
+                Event::Settled(_, Ending::Refused { refusal, sample }) => {
+                    (self.climb(refusal, sample, now, rules), Effect::Outdate)
+                }
+                Event::Settled(_, Ending::Exhausted { reset, sample }) => {
+                    self.drain(reset, sample, now, rules)
+                }
+                Event::Settled(_, Ending::Succeeded | Ending::Neutral | Ending::Dropped) => {
+                    (self, Effect::Nothing)
+                }
+                Event::Cooled(wait) => self.cool(wait, now),
+            },
+            Phase::Cooling { until } => match event {
+                Event::Asked if now < until => (self, Effect::Reject(Reason::Cooling)),
+                Event::Asked => self.send_probe(now, rules),
+                Event::Settled(from, Ending::Refused { refusal, .. }) if from.stale => {
+                    (self.overhear(Some(refusal.status), refusal.hint, now, rules), Effect::Nothing)
+                }
+                Event::Settled(_, Ending::Refused { refusal, sample }) => {
+                    (self.climb(refusal, sample, now, rules), Effect::Outdate)
+                }
+                Event::Settled(from, Ending::Exhausted { reset, .. })
+                    if from.stale || now < until =>
+                {
+                    (self.overhear(None, Some(reset), now, rules), Effect::Nothing)
+                }
+                Event::Settled(_, Ending::Exhausted { reset, sample }) => {
+                    self.reopen(rules).drain(reset, sample, now, rules)
+                }
+                Event::Settled(from, Ending::Succeeded) if !from.stale && now >= until => {
+                    (self.reopen(rules), Effect::Nothing)
+                }
+                Event::Settled(_, Ending::Succeeded | Ending::Neutral | Ending::Dropped) => {
+                    (self, Effect::Nothing)
+                }
+                Event::Cooled(wait) => self.cool(wait, now),
+            },
+            Phase::Probing { lease } => match event {
+                Event::Asked if now < lease => (self, Effect::Reject(Reason::Probing)),
+                Event::Asked => self.send_probe(now, rules),
+                Event::Settled(from, _) if from.stale => (self, Effect::Nothing),
+                Event::Settled(_, Ending::Refused { refusal, sample }) => {
+                    (self.climb(refusal, sample, now, rules), Effect::Outdate)
+                }
+                Event::Settled(_, Ending::Succeeded) => (self.reopen(rules), Effect::Nothing),
+                Event::Settled(_, Ending::Exhausted { reset, sample }) => {
+                    self.reopen(rules).drain(reset, sample, now, rules)
+                }
+                Event::Settled(from, _) if from.role != Role::Probe(self.probe) => {
+                    (self, Effect::Nothing)
+                }
+                Event::Settled(_, Ending::Neutral) => {
+                    let pause = rules.ladder.base().min(NEUTRAL_PAUSE);
+                    (self.pause(now.after(pause)), Effect::Nothing)
+                }
+                Event::Settled(_, Ending::Dropped) => (self.pause(now), Effect::Nothing),
+                Event::Cooled(wait) => self.cool(wait, now),
+            },
+            Phase::Reopening { width, in_flight } => match event {
+                Event::Asked if now >= self.began.after(forget) => {
+                    (Self::CLEAR, Effect::Admit(Role::Free))
+                }
+                Event::Asked if in_flight < width => {
+                    let taken = self.places(width, in_flight.saturating_add(1), rules);
+                    (taken, Effect::Admit(Role::Place))
+                }
+                Event::Asked => (self, Effect::Reject(Reason::Reopening)),
+                Event::Settled(from, _) if from.stale => (self, Effect::Nothing),
+                Event::Settled(_, Ending::Refused { refusal, sample }) => {
+                    (self.climb(refusal, sample, now, rules), Effect::Outdate)
+                }
+                Event::Settled(_, Ending::Exhausted { reset, sample }) if !reset.is_zero() => {
+                    self.drain(reset, sample, now, rules)
+                }
+                Event::Settled(from, Ending::Succeeded | Ending::Exhausted { .. }) => {
+                    let left = in_flight.saturating_sub(from.role.places());
+                    (self.places(width.saturating_add(1), left, rules), Effect::Nothing)
+                }
+                Event::Settled(from, Ending::Neutral | Ending::Dropped) => {
+                    let left = in_flight.saturating_sub(from.role.places());
+                    (self.places(width, left, rules), Effect::Nothing)
+                }
+                Event::Cooled(wait) => self.cool(wait, now),
+            },
+        }
+    }
+
+    /// Returns when a rejection has to be thought over: until then, the answer
+    /// is no. A Reopening upstream is thought over each time.
+    pub(crate) fn gate(&self, forget: Duration) -> Moment {
+        match self.phase {
+            Phase::Clear | Phase::Reopening { .. } => Moment::START,
+            Phase::Cooling { until: gate } | Phase::Probing { lease: gate } => {
+                gate.min(self.forgotten_at(forget))
+            }
+        }
+    }
+
+    /// Returns how long nothing is admitted yet but for want of room.
+    pub(crate) fn held(&self, now: Moment) -> Duration {
+        match self.phase {
+            Phase::Clear | Phase::Reopening { .. } => Duration::ZERO,
+            Phase::Cooling { until: gate } | Phase::Probing { lease: gate } => gate.since(now),
+        }
+    }
+
+    /// Returns whether a call that asked now would be admitted.
+    pub(crate) fn has_room(&self, now: Moment) -> bool {
+        match self.phase {
+            Phase::Clear => true,
+            Phase::Cooling { until: gate } | Phase::Probing { lease: gate } => now >= gate,
+            Phase::Reopening { width, in_flight } => in_flight < width,
+        }
+    }
+
+    /// Returns what a caller that was refused is told to wait: the cooldown, or
+    /// where none runs, because the refusal was an old one, what it asked for.
+    pub(crate) fn told_refused(
+        &self,
+        hint: Option<Duration>,
+        now: Moment,
+        rules: &Rules,
+    ) -> Duration {
+        match self.running().since(now) {
+            Duration::ZERO => rules.usable(hint).unwrap_or(LEAST),
+            wait => wait,
+        }
+        .max(LEAST_WAIT)
+    }
+
+    /// Returns when the episode is forgotten.
+    pub(crate) fn forgotten_at(&self, forget: Duration) -> Moment {
+        self.ends.after(forget)
+    }
+
+    /// One rung up, and the wait of that rung; never shorter than what runs.
+    fn climb(self, refusal: Refusal, sample: f64, now: Moment, rules: &Rules) -> Self {
+        let rung = self.cause.rung.saturating_add(1);
+        let stretch = rules.jitter * sample;
+        let wait = stretched(rules.wait(rung, refusal.hint), stretch);
+        let until = self.running().max(now.after(wait));
+        let cause = Cause { rung, status: Some(refusal.status), hint: refusal.hint };
+        Self { cause, began: now, stretch, ..self.until(until) }
+    }
+
+    /// A cooldown without a rung, for an upstream that has given its last.
+    fn drain(self, reset: Duration, sample: f64, now: Moment, rules: &Rules) -> (Self, Effect) {
+        let Some(wait) = rules.usable(Some(reset)) else {
+            return (self, Effect::Nothing);
+        };
+        let stretch = rules.jitter * sample;
+        let cause = Cause { rung: 0, status: None, hint: Some(reset) };
+        let drained =
+            Self { cause, began: now, stretch, ..self.until(now.after(stretched(wait, stretch))) };
+        (drained, Effect::Outdate)
+    }
+
+    /// What a stale call still has to say: how long to stay away, at least.
+    fn overhear(
+        self,
+        status: Option<StatusCode>,
+        hint: Option<Duration>,
+        now: Moment,
+        rules: &Rules,
+    ) -> Self {
+        let Some(wait) = rules.usable(hint) else {
+            return self;
+        };
+        let until = now.after(stretched(wait, self.stretch));
+        if until <= self.running() {
+            return self;
+        }
+        let status = status.or(self.cause.status);
+        Self { cause: Cause { status, hint, ..self.cause }, ..self.until(until) }
+    }
+
+    /// A cooldown by hand: the same rung, and never shorter than what runs.
+    fn cool(self, wait: Duration, now: Moment) -> (Self, Effect) {
+        if wait.is_zero() {
+            return (self, Effect::Nothing);
+        }
+        let until = self.running().max(now.after(wait));
+        (Self { began: now, ..self.until(until) }, Effect::Outdate)
+    }
+
+    /// One call may find out.
+    fn send_probe(self, now: Moment, rules: &Rules) -> (Self, Effect) {
+        let probe = self.probe.wrapping_add(1);
+        let lease = now.after(rules.probe_lease);
+        let probing = Self { phase: Phase::Probing { lease }, probe, ..self };
+        (probing, Effect::Admit(Role::Probe(probe)))
+    }
+
+    /// The episode is over: the rung is forgotten, and calls come back by and by.
+    fn reopen(self, rules: &Rules) -> Self {
+        let cause = Cause { rung: 0, ..self.cause };
+        Self { cause, ..self }.places(FIRST_PLACES, 0, rules)
+    }
+
+    /// Reopening at that width, or Clear once it is wide enough.
+    fn places(self, width: u32, in_flight: u32, rules: &Rules) -> Self {
+        if width > rules.reopen_width {
+            return Self::CLEAR;
+        }
+        Self { phase: Phase::Reopening { width, in_flight }, ..self }
+    }
+
+    /// Cooling until then because of what was heard just now.
+    fn until(self, until: Moment) -> Self {
+        Self { ends: until, ..self.pause(until) }
+    }
+
+    /// Cooling until then, with nothing new heard.
+    fn pause(self, until: Moment) -> Self {
+        Self { phase: Phase::Cooling { until }, ..self }
+    }
+
+    /// Returns the end of the cooldown that is in force, if one is.
+    fn running(&self) -> Moment {
+        match self.phase {
+            Phase::Cooling { until } => until,
+            Phase::Clear | Phase::Probing { .. } | Phase::Reopening { .. } => Moment::START,
+        }
+    }
+}
+
+/// Returns what a caller that is rejected at `now` is told to wait.
+pub(crate) fn told(reason: Reason, gate: Moment, now: Moment) -> Duration {
+    let wait = match reason {
+        Reason::Cooling | Reason::Refused => gate.since(now),
+        Reason::Probing => gate.since(now).min(PROBING_WAIT),
+        Reason::Reopening => REOPENING_WAIT,
+    };
+    wait.max(LEAST_WAIT)
+}
+
+/// Returns `wait` and its share `stretch` on top; never less than `wait`.
+fn stretched(wait: Duration, stretch: f64) -> Duration {
+    let more = wait.as_secs_f64() * stretch.max(0.0);
+    wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or(Duration::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,390 @@
+//! The shared table of upstreams, and the handle on it.
+//!
+//! The table itself (`cooldowns/table.rs`) knows no clock; here instants become
+//! moments and back, and people come in: who looks, cools, clears and waits.
+
+mod cell;
+mod map;
+mod ready;
+mod table;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use self::cell::Notice;
+use self::ready::{Outlook, Waiters};
+pub(crate) use self::table::Admission;
+use self::table::Table;
+use crate::ambient;
+use crate::cooldown::{Cause, Cooldown, Ending, Phase, Reason, Refusal, Role, Rules, told};
+use crate::error::RateLimited;
+use crate::moment::Moment;
+use crate::upstream::Upstream;
+
+/// The default of [`CooldownsBuilder::max_upstreams`].
+///
+/// Tens of thousands of upstreams in trouble at once are more than a crawler
+/// meets on a bad day, and take some 16 MiB.
+const DEFAULT_MAX_UPSTREAMS: usize = 65_536;
+
+/// The default of [`CooldownsBuilder::forget_after`]: twice the longest cooldown
+/// that a layer with default settings starts, as client-go does for its limiters.
+const DEFAULT_FORGET_AFTER: Duration = Duration::from_secs(2 * 3600);
+
+/// The cooldowns of all upstreams: a cheap handle on a shared table.
+///
+/// Layers, services and their clones look here before each call, and write what
+/// the responses said. The handle is for you: to look, to cool or clear an
+/// upstream by hand, and to wait for one.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_retry_after::{RetryAfterBackoffLayer, Upstream};
+///
+/// let layer = RetryAfterBackoffLayer::new();
+/// let cooldowns = layer.cooldowns();
+/// let upstream = Upstream::from_uri(&http::Uri::from_static("https://api.example"));
+///
+/// cooldowns.cool(&upstream, Duration::from_secs(90));
+/// assert_eq!(cooldowns.len(), 1);
+///
+/// cooldowns.clear(&upstream);
+/// assert!(cooldowns.get(&upstream).is_none());
+/// ```
+#[derive(Clone)]
+pub struct Cooldowns {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    table: Table,
+    /// When the table was made; moments count from here.
+    born: Instant,
+    waiters: Waiters,
+}
+
+impl Cooldowns {
+    /// Creates a table with the default size and memory.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Configures a table.
+    pub fn builder() -> CooldownsBuilder {
+        CooldownsBuilder {
+            max_upstreams: DEFAULT_MAX_UPSTREAMS,
+            forget_after: DEFAULT_FORGET_AFTER,
+        }
+    }
+
+    /// Returns what is known of an upstream; nothing if it is Clear.
+    pub fn get(&self, upstream: &Upstream) -> Option<CooldownInfo> {
+        let now = self.now();
+        let state = self.shared.table.get(upstream, now)?;
+        self.info(upstream.clone(), &state, now)
+    }
+
+    /// Returns what is known of every upstream that is not Clear, the one that
+    /// is held back longest first.
+    pub fn snapshot(&self) -> Vec<CooldownInfo> {
+        let now = self.now();
+        let mut all: Vec<CooldownInfo> = self
+            .shared
+            .table
+            .all(now)
+            .into_iter()
+            .filter_map(|(upstream, state)| self.info(upstream, &state, now))
+            .collect();
+        all.sort_by_key(|info| std::cmp::Reverse(info.until));
+        all
+    }
+
+    /// Returns how many upstreams are not Clear.
+    pub fn len(&self) -> usize {
+        self.shared.table.sweep(self.now());
+        self.shared.table.tracked()
+    }
+
+    /// Returns whether every upstream is Clear.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns how many upstreams were forgotten while they were still cooling,
+    /// because more than [`max_upstreams`](CooldownsBuilder::max_upstreams) were
+    /// in trouble.
+    ///
+    /// If this grows, raise the bound: each of them may be called too early.
+    pub fn evicted(&self) -> u64 {
+        self.shared.table.evicted()
+    }
+
+    /// Cools an upstream by hand, from now on and for `wait`.
+    ///
+    /// A longer cooldown that is running is kept, and so is the rung on the
+    /// ladder. There is no ceiling, and no jitter. A wait of zero does nothing.
+    pub fn cool(&self, upstream: &Upstream, wait: Duration) {
+        self.shared.table.cool(upstream, wait, self.now());
+        self.shared.waiters.changed(upstream);
+    }
+
+    /// Forgets an upstream at once: it is Clear, even if a probe is out.
+    pub fn clear(&self, upstream: &Upstream) {
+        self.shared.table.clear(upstream);
+        self.shared.waiters.changed(upstream);
+    }
+
+    /// Waits until a call to the upstream has a chance to be sent.
+    ///
+    /// Nothing is reserved. Waiters are woken in the order they came, one at a
+    /// time: the next when the first has called and its call has changed
+    /// something, or after a second at the latest; all of them once the upstream
+    /// is Clear. Dropping the future gives the turn to the next.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use tower_retry_after::{Cooldowns, Upstream};
+    ///
+    /// let cooldowns = Cooldowns::new();
+    /// let upstream = Upstream::named("billing");
+    /// cooldowns.cool(&upstream, Duration::from_secs(90));
+    ///
+    /// let start = tokio::time::Instant::now();
+    /// cooldowns.ready(&upstream).await;
+    /// assert!(start.elapsed() >= Duration::from_secs(90));
+    /// # }
+    /// ```
+    pub async fn ready(&self, upstream: &Upstream) {
+        self.shared.waiters.wait(self, upstream).await;
+    }
+
+    #[inline]
+    pub(crate) fn table(&self) -> &Table {
+        &self.shared.table
+    }
+
+    /// Decides whether a call that read `generation` may leave.
+    #[inline]
+    pub(crate) fn admit(&self, upstream: &Upstream, generation: u64, rules: &Rules) -> Admission {
+        let admission = self.shared.table.admit(upstream, generation, || self.now(), rules);
+        if let Admission::Admitted { role: Role::Probe(_) | Role::Place, .. } = admission {
+            self.shared.waiters.changed(upstream);
+        }
+        admission
+    }
+
+    /// Takes in how a call ended that was admitted in that generation and role.
+    pub(crate) fn settle(
+        &self,
+        upstream: &Upstream,
+        admitted: (u64, Role),
+        ending: Ending,
+        rules: &Rules,
+    ) {
+        self.shared.table.settle(upstream, admitted, ending, self.now(), rules);
+        self.shared.waiters.changed(upstream);
+    }
+
+    /// Tells a caller why it was rejected.
+    pub(crate) fn rejection(
+        &self,
+        upstream: Upstream,
+        notice: &Notice,
+        now: Moment,
+    ) -> RateLimited {
+        let retry_after = told(notice.reason, notice.gate, now);
+        RateLimited {
+            upstream,
+            retry_after,
+            until: self.instant(now.after(retry_after)),
+            cause: notice.cause,
+            reason: notice.reason,
+            said: None,
+        }
+    }
+
+    /// Tells a caller that it was refused, with what is known now.
+    pub(crate) fn refusal(
+        &self,
+        upstream: Upstream,
+        refusal: Refusal,
+        rules: &Rules,
+    ) -> RateLimited {
+        let Refusal { status, hint } = refusal;
+        let now = self.now();
+        let state = self.shared.table.get(&upstream, now).unwrap_or(Cooldown::CLEAR);
+        let retry_after = state.told_refused(hint, now, rules);
+        RateLimited {
+            upstream,
+            retry_after,
+            until: self.instant(now.after(retry_after)),
+            cause: Cause { rung: state.cause.rung, status: Some(status), hint },
+            reason: Reason::Refused,
+            said: None,
+        }
+    }
+
+    /// Tells what a call to the upstream would meet now.
+    fn outlook(&self, upstream: &Upstream) -> Outlook {
+        let now = self.now();
+        match self.shared.table.get(upstream, now) {
+            None => Outlook::Clear,
+            Some(state) if state.has_room(now) => Outlook::Room,
+            Some(state) => match state.held(now) {
+                Duration::ZERO => Outlook::Full,
+                held => Outlook::Held { until: self.instant(now.after(held)) },
+            },
+        }
+    }
+
+    fn info(&self, upstream: Upstream, state: &Cooldown, now: Moment) -> Option<CooldownInfo> {
+        let held = state.held(now);
+        let phase = match state.phase {
+            Phase::Clear => return None,
+            Phase::Cooling { .. } => State::Cooling,
+            Phase::Probing { .. } => State::Probing,
+            Phase::Reopening { .. } => State::Reopening,
+        };
+        let until = self.instant(now.after(held));
+        Some(CooldownInfo { upstream, state: phase, retry_after: held, until, cause: state.cause })
+    }
+
+    #[inline]
+    fn now(&self) -> Moment {
+        Moment::START.after(ambient::now().saturating_duration_since(self.shared.born))
+    }
+
+    fn instant(&self, moment: Moment) -> Instant {
+        let since = moment.since(Moment::START);
+        let instant = self.shared.born.checked_add(since);
+        // Where the platform's clock does not reach that far, as far as it is
+        // sure to: further than any process lives.
+        instant.or_else(|| self.shared.born.checked_add(FAR)).unwrap_or(self.shared.born)
+    }
+}
+
+/// A century, in days of 24 hours.
+const FAR: Duration = Duration::from_secs(36_525 * 24 * 3600);
+
+impl Default for Cooldowns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Cooldowns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cooldowns")
+            .field("tracked", &self.shared.table.tracked())
+            .field("evicted", &self.shared.table.evicted())
+            .field("max_upstreams", &self.shared.table.max_upstreams())
+            .field("forget_after", &self.shared.table.forget_after())
+            .finish()
+    }
+}
+
+/// Configures a table of cooldowns.
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes a table when `build` is called"]
+pub struct CooldownsBuilder {
+    max_upstreams: usize,
+    forget_after: Duration,
+}
+
+impl CooldownsBuilder {
+    /// Sets how many upstreams are tracked at most; 65,536 by default, and at
+    /// least one.
+    ///
+    /// Only upstreams in trouble count. When full, those longest out of their
+    /// cooldown are forgotten first; when every one is still cooling, the one
+    /// that ends soonest, and that is counted ([`Cooldowns::evicted`]).
+    pub fn max_upstreams(self, max_upstreams: usize) -> Self {
+        Self { max_upstreams, ..self }
+    }
+
+    /// Sets how long past the end of its last cooldown an episode is forgotten,
+    /// whatever probes did since; two hours by default.
+    ///
+    /// Zero forgets every cooldown as it ends: then nothing is probed, and all
+    /// callers come back at once.
+    pub fn forget_after(self, forget_after: Duration) -> Self {
+        Self { forget_after, ..self }
+    }
+
+    /// Makes the table.
+    #[must_use]
+    pub fn build(self) -> Cooldowns {
+        let shared = Shared {
+            table: Table::new(self.max_upstreams, self.forget_after),
+            born: ambient::now(),
+            waiters: Waiters::default(),
+        };
+        Cooldowns { shared: Arc::new(shared) }
+    }
+}
+
+/// The state of an upstream that is not Clear.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// It refused; nothing is sent before the cooldown ends, then one probe.
+    Cooling,
+    /// The probe is out.
+    Probing,
+    /// The probe succeeded; calls come back a few at a time.
+    Reopening,
+}
+
+/// What is known of an upstream that is not Clear, as of the time of asking.
+#[derive(Clone, Debug)]
+pub struct CooldownInfo {
+    upstream: Upstream,
+    state: State,
+    retry_after: Duration,
+    until: Instant,
+    cause: Cause,
+}
+
+impl CooldownInfo {
+    /// Returns the upstream.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Returns its state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Returns how long calls are held back yet: the rest of the cooldown, or of
+    /// the probe's lease; zero while reopening.
+    pub fn retry_after(&self) -> Duration {
+        self.retry_after
+    }
+
+    /// Returns when that time is over.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Returns how many refusals in a row have been counted.
+    pub fn consecutive_failures(&self) -> u32 {
+        self.cause.rung
+    }
+
+    /// Returns the status of the last refusal; none if it was cooled by hand.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.cause.status
+    }
+
+    /// Returns the wait that the last refusal asked for, as sent.
+    pub fn hint(&self) -> Option<Duration> {
+        self.cause.hint
+    }
+}

@@ -1,0 +1,397 @@
+//! The table: which upstreams are in trouble, and since which call.
+//!
+//! Sans-clock and sans-I/O: `now` and the rules come from outside.
+//!
+//! *Why does a burst never count twice?* A call reads the generation first and
+//! asks for its upstream's entry second. A refusal does it the other way round:
+//! it publishes the entry (or the entry's new state), and only then raises the
+//! generation. So a call that reads the raised generation also sees the
+//! cooldown and is held back; a call that slipped through read the old one, and
+//! its own refusal is known to be stale.
+//!
+//! *Which locks are there, and in what order?* Each entry's own, and the one of
+//! `order`. Who makes an entry holds that entry's lock, then takes `order`, then
+//! an older entry's lock to forget it. Nobody asks for `order` while holding the
+//! lock of an entry that stands in `order`.
+//!
+//! *Can a verdict meet an entry that was just forgotten?* Forgetting leaves the
+//! state Clear and takes the entry out of the map before it lets go of the lock.
+//! Who then finds a Clear state under the lock looks again.
+
+use std::cmp::Ordering as Order;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::cell::{Cell, Locked, Notice};
+use super::map::Map;
+use crate::cooldown::{Cooldown, Effect, Ending, Event, Phase, Role, Rules, Standing};
+use crate::moment::Moment;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::upstream::Upstream;
+
+/// How many forgotten entries a new one sweeps away, at most.
+///
+/// More than one, so that sweeping outruns tracking; few, so that no refusal
+/// pays for all the others.
+const SWEPT_AT_ONCE: usize = 4;
+
+/// How many removed entries may linger in the order before it is cleaned up,
+/// beside as many as are tracked.
+const LINGERING: usize = 64;
+
+/// The upstreams in trouble.
+pub(crate) struct Table {
+    /// Raised by every event that makes calls stale.
+    generation: AtomicU64,
+    /// How many entries there are; the healthy path asks no more than this.
+    tracked: AtomicUsize,
+    /// How many were forgotten while still cooling, for want of room.
+    evicted: AtomicU64,
+    max_upstreams: usize,
+    forget_after: Duration,
+    map: Map,
+    /// Who is forgotten first.
+    order: Mutex<BinaryHeap<Rank>>,
+}
+
+/// One upstream in trouble.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    upstream: Upstream,
+    cell: Cell,
+}
+
+/// An entry's rank: who ends soonest is forgotten first.
+struct Rank {
+    /// A lower bound. Ends only move forward, so that it need not follow them:
+    /// whoever is about to act on it looks, and puts the entry back if it is late.
+    ends: Moment,
+    entry: Arc<Entry>,
+}
+
+/// The answer to a call that asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Admission {
+    /// The call may leave; its verdict counts from this generation on.
+    Admitted { generation: u64, role: Role },
+    /// The call may not leave.
+    Rejected { notice: Notice, now: Moment },
+}
+
+impl Table {
+    pub(crate) fn new(max_upstreams: usize, forget_after: Duration) -> Self {
+        Self {
+            generation: AtomicU64::new(0),
+            tracked: AtomicUsize::new(0),
+            evicted: AtomicU64::new(0),
+            max_upstreams: max_upstreams.max(1),
+            forget_after,
+            map: Map::new(),
+            order: Mutex::new(BinaryHeap::new()),
+        }
+    }
+
+    /// Reads the generation. Every call does so before it asks anything else.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Returns whether no upstream at all is in trouble.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.tracked.load(Ordering::Relaxed) == 0
+    }
+
+    /// Returns how many upstreams are in trouble.
+    pub(crate) fn tracked(&self) -> usize {
+        self.tracked.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many upstreams were forgotten while still cooling.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn max_upstreams(&self) -> usize {
+        self.max_upstreams
+    }
+
+    pub(crate) fn forget_after(&self) -> Duration {
+        self.forget_after
+    }
+
+    /// Decides whether a call that read `generation` may leave.
+    #[inline]
+    pub(crate) fn admit(
+        &self,
+        upstream: &Upstream,
+        generation: u64,
+        now: impl Fn() -> Moment,
+        rules: &Rules,
+    ) -> Admission {
+        match self.map.read(upstream, |entry| entry.cell.notice()) {
+            None => return Admission::Admitted { generation, role: Role::Free },
+            Some(Some(notice)) => {
+                let now = now();
+                if now < notice.gate {
+                    return Admission::Rejected { notice, now };
+                }
+            }
+            Some(None) => {}
+        }
+        self.ask(upstream, generation, now(), rules)
+    }
+
+    /// Decides under the entry's lock.
+    #[cold]
+    fn ask(&self, upstream: &Upstream, generation: u64, now: Moment, rules: &Rules) -> Admission {
+        loop {
+            let Some(entry) = self.map.get(upstream) else {
+                return Admission::Admitted { generation, role: Role::Free };
+            };
+            let Some(mut locked) = entry.lock() else {
+                continue;
+            };
+            let state = locked.get();
+            let (next, effect) = state.on(Event::Asked, now, rules, self.forget_after);
+            self.write(&entry, &mut locked, next);
+            return match effect {
+                Effect::Admit(Role::Free) => Admission::Admitted { generation, role: Role::Free },
+                // The generation is read anew: since the call read it, it may
+                // have been raised by the very refusal that is now probed.
+                Effect::Admit(role) => Admission::Admitted { generation: self.generation(), role },
+                Effect::Reject(reason) => Admission::Rejected {
+                    notice: Notice {
+                        gate: next.gate(self.forget_after),
+                        reason,
+                        cause: next.cause,
+                    },
+                    now,
+                },
+                Effect::Outdate | Effect::Nothing => continue,
+            };
+        }
+    }
+
+    /// Takes in how a call ended that was admitted in that generation and role.
+    pub(crate) fn settle(
+        &self,
+        upstream: &Upstream,
+        admitted: (u64, Role),
+        ending: Ending,
+        now: Moment,
+        rules: &Rules,
+    ) {
+        let (generation, role) = admitted;
+        self.apply(upstream, now, rules, |entry_generation| {
+            let stale = generation < entry_generation;
+            Event::Settled(Standing { stale, role }, ending)
+        });
+    }
+
+    /// Cools an upstream by hand.
+    pub(crate) fn cool(&self, upstream: &Upstream, wait: Duration, now: Moment) {
+        self.apply(upstream, now, &Rules::default(), |_| Event::Cooled(wait));
+    }
+
+    /// Forgets an upstream, whatever its state; says whether there was one.
+    pub(crate) fn clear(&self, upstream: &Upstream) -> bool {
+        while let Some(entry) = self.map.get(upstream) {
+            if let Some(mut locked) = entry.lock() {
+                self.forget(&entry, &mut locked);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Returns what is known of an upstream, if it is in trouble.
+    pub(crate) fn get(&self, upstream: &Upstream, now: Moment) -> Option<Cooldown> {
+        let entry = self.map.get(upstream)?;
+        self.known(&entry, now)
+    }
+
+    /// Returns what is known of all upstreams in trouble.
+    pub(crate) fn all(&self, now: Moment) -> Vec<(Upstream, Cooldown)> {
+        let entries = self.map.all();
+        entries
+            .iter()
+            .filter_map(|entry| Some((entry.upstream.clone(), self.known(entry, now)?)))
+            .collect()
+    }
+
+    fn known(&self, entry: &Entry, now: Moment) -> Option<Cooldown> {
+        let state = entry.lock()?.get();
+        (now < state.forgotten_at(self.forget_after)).then_some(state)
+    }
+
+    /// Forgets the upstreams whose time has come.
+    pub(crate) fn sweep(&self, now: Moment) {
+        self.sweep_some(&mut self.order(), now, usize::MAX);
+    }
+
+    fn apply(&self, upstream: &Upstream, now: Moment, rules: &Rules, event: impl Fn(u64) -> Event) {
+        loop {
+            let Some(entry) = self.map.get(upstream) else {
+                // Nothing is stale where nothing is known.
+                let (next, effect) = Cooldown::CLEAR.on(event(0), now, rules, self.forget_after);
+                if effect != Effect::Outdate || self.track(upstream, next, now) {
+                    return;
+                }
+                continue;
+            };
+            let Some(mut locked) = entry.lock() else {
+                continue;
+            };
+            let state = locked.get();
+            let event = event(state.generation);
+            let (next, effect) = state.on(event, now, rules, self.forget_after);
+            self.write(&entry, &mut locked, next);
+            if effect == Effect::Outdate {
+                locked.set_generation(self.raise());
+            }
+            return;
+        }
+    }
+
+    /// Publishes an upstream that was Clear; says no if another was quicker.
+    fn track(&self, upstream: &Upstream, state: Cooldown, now: Moment) -> bool {
+        let cell = Cell::new(state, self.forget_after);
+        let entry = Arc::new(Entry { upstream: upstream.clone(), cell });
+        // Nobody else has the entry yet; who finds it from here on waits.
+        let mut locked = entry.cell.lock();
+        self.rank(&entry, state.ends, now);
+        if !self.map.try_insert(Arc::clone(&entry)) {
+            locked.set(Cooldown::CLEAR, self.forget_after);
+            self.tracked.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        locked.set_generation(self.raise());
+        true
+    }
+
+    /// Counts an entry and puts it in order, after making room for it.
+    fn rank(&self, entry: &Arc<Entry>, ends: Moment, now: Moment) {
+        let mut order = self.order();
+        self.sweep_some(&mut order, now, SWEPT_AT_ONCE);
+        while self.tracked() >= self.max_upstreams && self.evict(&mut order, now) {}
+        let tracked = self.tracked.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        order.push(Rank { ends, entry: Arc::clone(entry) });
+        if order.len() > tracked.saturating_mul(2).saturating_add(LINGERING) {
+            order.retain(|rank| rank.entry.lock().is_some());
+        }
+    }
+
+    fn sweep_some(&self, order: &mut BinaryHeap<Rank>, now: Moment, most: usize) {
+        let mut swept = 0;
+        while swept < most
+            && order.peek().is_some_and(|first| now >= first.ends.after(self.forget_after))
+            && self.pop(order, |state| now >= state.forgotten_at(self.forget_after)).is_some()
+        {
+            swept = swept.saturating_add(1);
+        }
+    }
+
+    /// Forgets the first in order, though its time has not come; says no if
+    /// there is none.
+    fn evict(&self, order: &mut BinaryHeap<Rank>, now: Moment) -> bool {
+        let Some(state) = self.pop(order, |_| true) else {
+            return false;
+        };
+        if now < state.ends {
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Takes the first in order out and forgets it, if it is ripe; returns what
+    /// was known of it. Those that were late or gone already are passed over.
+    fn pop(
+        &self,
+        order: &mut BinaryHeap<Rank>,
+        ripe: impl Fn(&Cooldown) -> bool,
+    ) -> Option<Cooldown> {
+        while let Some(Rank { ends, entry }) = order.pop() {
+            let Some(mut locked) = entry.lock() else {
+                continue;
+            };
+            let state = locked.get();
+            if state.ends > ends {
+                drop(locked);
+                order.push(Rank { ends: state.ends, entry });
+                continue;
+            }
+            if !ripe(&state) {
+                drop(locked);
+                order.push(Rank { ends, entry });
+                return None;
+            }
+            self.forget(&entry, &mut locked);
+            return Some(state);
+        }
+        None
+    }
+
+    fn write(&self, entry: &Entry, locked: &mut Locked<'_>, next: Cooldown) {
+        match next.phase {
+            Phase::Clear => self.forget(entry, locked),
+            Phase::Cooling { .. } | Phase::Probing { .. } | Phase::Reopening { .. } => {
+                locked.set(next, self.forget_after);
+            }
+        }
+    }
+
+    /// Takes an entry out; the order lets go of it later.
+    fn forget(&self, entry: &Entry, locked: &mut Locked<'_>) {
+        locked.set(Cooldown::CLEAR, self.forget_after);
+        self.map.remove(&entry.upstream);
+        self.tracked.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Makes all calls stale that are out, for the entry whose lock is held.
+    fn raise(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::AcqRel).saturating_add(1)
+    }
+
+    fn order(&self) -> MutexGuard<'_, BinaryHeap<Rank>> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Takes the lock, unless the entry has been forgotten.
+    fn lock(&self) -> Option<Locked<'_>> {
+        let locked = self.cell.lock();
+        match locked.get().phase {
+            Phase::Clear => None,
+            Phase::Cooling { .. } | Phase::Probing { .. } | Phase::Reopening { .. } => Some(locked),
+        }
+    }
+}
+
+impl Ord for Rank {
+    /// The soonest is the greatest, as the heap hands out the greatest first.
+    fn cmp(&self, other: &Self) -> Order {
+        other.ends.cmp(&self.ends)
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Rank {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Order::Equal
+    }
+}
+
+impl Eq for Rank {}

@@ -1,0 +1,210 @@
+//! The ways in which a call fails.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::cooldown::Cause;
+pub use crate::cooldown::Reason;
+use crate::upstream::Upstream;
+
+/// Any error, boxed: what Tower's own middleware passes on.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a call through the layer failed.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_retry_after::Error;
+///
+/// fn wait_before_retry(error: &Error) -> Option<Duration> {
+///     Some(error.rate_limited()?.retry_after())
+/// }
+/// # let _ = wait_before_retry;
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The upstream is being left alone, or has refused.
+    RateLimited(RateLimited),
+    /// The inner service failed. What it said is the [`source`](StdError::source).
+    Inner(BoxError),
+}
+
+impl Error {
+    /// Returns the rate limit that the call met, if that is why it failed.
+    pub fn rate_limited(&self) -> Option<&RateLimited> {
+        match self {
+            Self::RateLimited(limited) => Some(limited),
+            Self::Inner(_) => None,
+        }
+    }
+
+    /// Takes in an inner service's error; one of ours is not wrapped again.
+    pub(crate) fn inner(error: impl Into<BoxError>) -> Self {
+        match error.into().downcast::<Self>() {
+            Ok(ours) => *ours,
+            Err(other) => Self::Inner(other),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RateLimited(limited) => limited.fmt(f),
+            Self::Inner(_) => f.write_str("the inner service failed"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::RateLimited(_) => None,
+            Self::Inner(error) => Some(&**error),
+        }
+    }
+}
+
+impl From<RateLimited> for Error {
+    fn from(limited: RateLimited) -> Self {
+        Self::RateLimited(limited)
+    }
+}
+
+/// A call met a rate limit: it was held back, or sent and refused.
+///
+/// Only a call whose [`reason`](Self::reason) is [`Reason::Refused`] was sent.
+#[derive(Clone, Debug)]
+pub struct RateLimited {
+    pub(crate) upstream: Upstream,
+    pub(crate) retry_after: Duration,
+    pub(crate) until: Instant,
+    pub(crate) cause: Cause,
+    pub(crate) reason: Reason,
+    pub(crate) said: Option<Arc<str>>,
+}
+
+impl RateLimited {
+    /// Finds a rate limit anywhere in an error's chain of sources.
+    ///
+    /// ```
+    /// use tower_retry_after::RateLimited;
+    ///
+    /// fn is_rate_limit(error: &(dyn std::error::Error + 'static)) -> bool {
+    ///     RateLimited::find(error).is_some()
+    /// }
+    /// # let _ = is_rate_limit;
+    /// ```
+    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        let mut error: Option<&'a (dyn StdError + 'static)> = Some(error);
+        while let Some(current) = error {
+            if let Some(limited) = current.downcast_ref::<Self>() {
+                return Some(limited);
+            }
+            if let Some(Error::RateLimited(limited)) = current.downcast_ref::<Error>() {
+                return Some(limited);
+            }
+            error = current.source();
+        }
+        None
+    }
+
+    /// Returns who set the limit.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Returns how long to wait before the next try, as of the failure.
+    ///
+    /// At least a millisecond, so that a caller that sleeps for it does not
+    /// spin. While a probe is out or the upstream is reopening, at most a second:
+    /// nobody knows then how long it takes.
+    pub fn retry_after(&self) -> Duration {
+        self.retry_after
+    }
+
+    /// Returns when that wait is over.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Returns how many refusals in a row have been counted.
+    ///
+    /// A burst counts once. Zero where the upstream is reopening or was cooled
+    /// without a refusal.
+    pub fn consecutive_failures(&self) -> u32 {
+        self.cause.rung
+    }
+
+    /// Returns the status of the refusal behind this, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.cause.status
+    }
+
+    /// Returns the wait that the upstream asked for, as sent and before any
+    /// ceiling.
+    pub fn hint(&self) -> Option<Duration> {
+        self.cause.hint
+    }
+
+    /// Returns why the call failed.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Returns the start of a refusal's body, escaped, where it was read.
+    ///
+    /// Only [`RefusalErrorLayer`](crate::RefusalErrorLayer) reads it.
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
+    }
+}
+
+impl fmt::Display for RateLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let upstream = &self.upstream;
+        match (self.reason, self.cause.status) {
+            (Reason::Refused, Some(status)) => {
+                write!(f, "HTTP {} from {upstream}", status.as_u16())
+            }
+            (Reason::Refused, None) => write!(f, "{upstream} refused"),
+            (Reason::Cooling, Some(status)) => {
+                write!(f, "not sent, {upstream} is cooling down after HTTP {}", status.as_u16())
+            }
+            (Reason::Cooling, None) => write!(f, "not sent, {upstream} is cooling down"),
+            (Reason::Probing, _) => write!(f, "not sent, a probe of {upstream} is out"),
+            (Reason::Reopening, _) => {
+                write!(f, "not sent, {upstream} is reopening and has no room")
+            }
+        }?;
+        write!(f, " (retry after {})", Rounded(self.retry_after))?;
+        match &self.said {
+            Some(said) if !said.is_empty() => write!(f, ": {said}"),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl StdError for RateLimited {}
+
+/// A wait as people read it: whole seconds or, below one, whole milliseconds;
+/// rounded up.
+pub(crate) struct Rounded(pub(crate) Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_nanos().div_ceil(1_000_000) {
+            millis @ 0..1000 => write!(f, "{millis}ms"),
+            _ => write!(f, "{}s", self.0.as_nanos().div_ceil(1_000_000_000)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

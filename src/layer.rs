@@ -1,0 +1,241 @@
+//! The layer and its settings.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use crate::classify::Classify;
+use crate::cooldown::Rules;
+use crate::cooldowns::{Cooldowns, CooldownsBuilder};
+use crate::key::Key;
+use crate::ladder::Ladder;
+use crate::permit::Shared;
+use crate::service::RetryAfterBackoff;
+
+/// Holds calls back while their upstream is cooling down.
+///
+/// All services made by one layer, and all their clones, share one table of
+/// upstreams: what one call learns, every other heeds.
+///
+/// ```
+/// use tower::{ServiceBuilder, service_fn};
+/// use tower_retry_after::RetryAfterBackoffLayer;
+///
+/// # async fn send(_: http::Request<()>) -> Result<http::Response<()>, std::io::Error> {
+/// #     Ok(http::Response::new(()))
+/// # }
+/// let client = ServiceBuilder::new()
+///     .layer(RetryAfterBackoffLayer::new())
+///     .service(service_fn(send));
+/// # let _ = client;
+/// ```
+#[derive(Clone)]
+pub struct RetryAfterBackoffLayer {
+    shared: Arc<Shared>,
+}
+
+impl RetryAfterBackoffLayer {
+    /// Creates a layer with the default settings: a ladder from a minute to half
+    /// an hour, and hints believed up to an hour where they are longer.
+    ///
+    /// They suit polling and crawling, where it does no harm to come back late.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Creates a layer for API clients: a ladder from a second to a minute, and
+    /// hints believed exactly.
+    pub fn for_api() -> Self {
+        Self::builder()
+            .ladder(Ladder::new(Duration::from_secs(1), Duration::from_secs(60)))
+            .trust_hints(true)
+            .build()
+    }
+
+    /// Configures a layer.
+    pub fn builder() -> RetryAfterBackoffLayerBuilder {
+        RetryAfterBackoffLayerBuilder {
+            rules: Rules::default(),
+            max_upstreams: None,
+            forget_after: None,
+            key: None,
+            classifier: None,
+            cooldowns: None,
+        }
+    }
+
+    /// Returns a handle on the table of upstreams.
+    pub fn cooldowns(&self) -> Cooldowns {
+        self.shared.cooldowns.clone()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Default for RetryAfterBackoffLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for RetryAfterBackoffLayer {
+    type Service = RetryAfterBackoff<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RetryAfterBackoff::new(inner, Arc::clone(&self.shared))
+    }
+}
+
+impl fmt::Debug for RetryAfterBackoffLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryAfterBackoffLayer")
+            .field("rules", &self.shared.rules)
+            .field("cooldowns", &self.shared.cooldowns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Configures a [`RetryAfterBackoffLayer`].
+///
+/// Every value is allowed; what makes no sense is clamped, as each method says.
+#[derive(Clone)]
+#[must_use = "a builder makes a layer when `build` is called"]
+pub struct RetryAfterBackoffLayerBuilder {
+    rules: Rules,
+    max_upstreams: Option<usize>,
+    forget_after: Option<Duration>,
+    key: Option<Arc<dyn Key>>,
+    classifier: Option<Arc<dyn Classify>>,
+    cooldowns: Option<Cooldowns>,
+}
+
+/// The shortest lease: with none at all, every caller would be a probe.
+const LEAST_LEASE: Duration = Duration::from_millis(1);
+
+impl RetryAfterBackoffLayerBuilder {
+    /// Sets the waits for consecutive refusals; by default 60 s, doubling up to
+    /// 1800 s.
+    pub fn ladder(mut self, ladder: Ladder) -> Self {
+        self.rules.ladder = ladder;
+        self
+    }
+
+    /// Sets the ceiling of hints; an hour by default.
+    ///
+    /// A longer hint counts as this long; callers still see what was sent
+    /// ([`RateLimited::hint`](crate::RateLimited::hint)). Zero ignores hints.
+    pub fn max_retry_after(mut self, ceiling: Duration) -> Self {
+        self.rules.max_retry_after = ceiling;
+        self
+    }
+
+    /// Sets whether a hint is believed exactly, until it proves too short.
+    ///
+    /// By default it is not: the cooldown is the longer of ladder and hint. With
+    /// trust, the first refusal of an episode waits just as long as the hint
+    /// says; if the upstream then refuses again, the ladder starts to climb.
+    pub fn trust_hints(mut self, trust: bool) -> Self {
+        self.rules.trust_hints = trust;
+        self
+    }
+
+    /// Sets the share of each cooldown that chance may add to it; none by default.
+    ///
+    /// It is clamped to 0..=1, and drawn once for each cooldown. It only ever
+    /// adds, beyond every ceiling, so that many processes that were told the
+    /// same do not come back together, and none comes back early.
+    pub fn jitter(mut self, fraction: f64) -> Self {
+        self.rules.jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
+        self
+    }
+
+    /// Sets how long one probe keeps the next waiting; 30 s by default, and at
+    /// least a millisecond.
+    ///
+    /// A longer answer still counts; only the next caller does not wait for it.
+    pub fn probe_lease(mut self, lease: Duration) -> Self {
+        self.rules.probe_lease = lease.max(LEAST_LEASE);
+        self
+    }
+
+    /// Sets how many calls in flight a Reopening upstream must have borne to be
+    /// Clear; 64 by default.
+    ///
+    /// It starts with two, and each success adds one. Below two, an upstream is
+    /// Clear as soon as its probe succeeds, and all its callers come back at once.
+    pub fn reopen_width(mut self, width: u32) -> Self {
+        self.rules.reopen_width = width;
+        self
+    }
+
+    /// Sets the size of the table that [`build`](Self::build) makes; see
+    /// [`CooldownsBuilder::max_upstreams`]. A table that is joined keeps its own.
+    pub fn max_upstreams(mut self, max_upstreams: usize) -> Self {
+        self.max_upstreams = Some(max_upstreams);
+        self
+    }
+
+    /// Sets the memory of the table that [`build`](Self::build) makes; see
+    /// [`CooldownsBuilder::forget_after`]. By default it is twice the longer of
+    /// the ladder's cap and [`max_retry_after`](Self::max_retry_after). A table
+    /// that is joined keeps its own.
+    pub fn forget_after(mut self, forget_after: Duration) -> Self {
+        self.forget_after = Some(forget_after);
+        self
+    }
+
+    /// Sets which upstream a request goes to; its origin by default. See
+    /// [`key`](crate::key).
+    pub fn upstream_key(mut self, key: impl Key) -> Self {
+        self.key = Some(Arc::new(key));
+        self
+    }
+
+    /// Sets what responses mean; by default [`classify::standard`](crate::classify::standard).
+    pub fn classify(mut self, classifier: impl Classify) -> Self {
+        self.classifier = Some(Arc::new(classifier));
+        self
+    }
+
+    /// Joins an existing table instead of making one.
+    ///
+    /// Size and forgetting are the table's; everything else is each layer's own.
+    pub fn cooldowns(mut self, cooldowns: Cooldowns) -> Self {
+        self.cooldowns = Some(cooldowns);
+        self
+    }
+
+    /// Makes the layer.
+    #[must_use]
+    pub fn build(self) -> RetryAfterBackoffLayer {
+        let Self { rules, key, classifier, .. } = self.clone();
+        let cooldowns = self.cooldowns.clone().unwrap_or_else(|| self.table().build());
+        let shared = Shared { cooldowns, rules, key, classifier };
+        RetryAfterBackoffLayer { shared: Arc::new(shared) }
+    }
+
+    fn table(&self) -> CooldownsBuilder {
+        let longest = self.rules.ladder.cap().max(self.rules.max_retry_after);
+        let forget_after = self.forget_after.unwrap_or(longest.saturating_mul(2));
+        let table = Cooldowns::builder().forget_after(forget_after);
+        match self.max_upstreams {
+            Some(most) => table.max_upstreams(most),
+            None => table,
+        }
+    }
+}
+
+impl fmt::Debug for RetryAfterBackoffLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryAfterBackoffLayerBuilder")
+            .field("rules", &self.rules)
+            .field("max_upstreams", &self.max_upstreams)
+            .field("forget_after", &self.forget_after)
+            .field("cooldowns", &self.cooldowns)
+            .finish_non_exhaustive()
+    }
+}

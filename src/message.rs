@@ -1,0 +1,99 @@
+//! How the layer sees requests and responses.
+//!
+//! Two small traits, so that one `Service` implementation serves every client:
+//! they are implemented for the types of `http`, and by features for the types
+//! of clients that have their own. Bodies are never looked at.
+
+use std::borrow::Cow;
+
+use http::{Extensions, HeaderMap, StatusCode, Uri};
+
+use crate::upstream::Upstream;
+
+/// A request, as far as the layer looks at it.
+///
+/// Implemented for [`http::Request`]. For a client with a request type of its
+/// own, implement it for that type.
+pub trait Outgoing {
+    /// Returns the scheme, if the request tells one.
+    fn scheme(&self) -> Option<&str>;
+
+    /// Returns `host:port` as the request has it, credentials included.
+    fn authority(&self) -> Option<&str>;
+
+    /// Returns the URI, for keys of the user's own.
+    fn uri(&self) -> Cow<'_, Uri>;
+
+    /// Returns the headers.
+    fn headers(&self) -> &HeaderMap;
+
+    /// Returns the extensions, where the request has them.
+    fn extensions(&self) -> Option<&Extensions>;
+}
+
+/// A response, as far as the layer looks at it.
+///
+/// Implemented for [`http::Response`]. For a client with a response type of its
+/// own, implement it for that type.
+pub trait Incoming {
+    /// Returns the status.
+    fn status(&self) -> StatusCode;
+
+    /// Returns the headers.
+    fn headers(&self) -> &HeaderMap;
+
+    /// Returns the extensions, where the response has them.
+    fn extensions(&self) -> Option<&Extensions>;
+
+    /// Returns the origin that really answered, where the client follows
+    /// redirects and knows.
+    ///
+    /// A refusal is charged to it instead of the origin that was asked.
+    fn answered_by(&self) -> Option<Upstream> {
+        None
+    }
+}
+
+impl<B> Outgoing for http::Request<B> {
+    #[inline]
+    fn scheme(&self) -> Option<&str> {
+        self.uri().scheme_str()
+    }
+
+    #[inline]
+    fn authority(&self) -> Option<&str> {
+        self.uri().authority().map(http::uri::Authority::as_str)
+    }
+
+    #[inline]
+    fn uri(&self) -> Cow<'_, Uri> {
+        Cow::Borrowed(self.uri())
+    }
+
+    #[inline]
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    #[inline]
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(self.extensions())
+    }
+}
+
+impl<B> Incoming for http::Response<B> {
+    #[inline]
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    #[inline]
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    #[inline]
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(self.extensions())
+    }
+}

@@ -1,0 +1,266 @@
+//! What an admitted call carries until its verdict.
+//!
+//! A permit knows to whom the call went, since when, and by what right. Settled
+//! or dropped, it gives back what it holds; it never waits.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::uri::Authority;
+
+use crate::ambient;
+use crate::classify::{self, Head, Verdict};
+use crate::cooldown::{Ending, Refusal, Role, Rules};
+use crate::cooldowns::Cooldowns;
+use crate::error::RateLimited;
+use crate::key::{self, Key};
+use crate::message::{Incoming, Outgoing};
+use crate::upstream::Upstream;
+
+/// What a layer, its services and their calls share.
+pub(crate) struct Shared {
+    pub(crate) cooldowns: Cooldowns,
+    pub(crate) rules: Rules,
+    /// None for the origin, which needs no dynamic call.
+    pub(crate) key: Option<Arc<dyn Key>>,
+    /// None for the standard classifier, which needs none either.
+    pub(crate) classifier: Option<Arc<dyn classify::Classify>>,
+}
+
+impl Shared {
+    /// Names the upstream of a request.
+    pub(crate) fn upstream<R: Outgoing>(&self, request: &R) -> Upstream {
+        match &self.key {
+            None => key::origin(request.scheme(), request.authority(), request.headers()),
+            Some(key) => {
+                let uri = request.uri();
+                key.upstream(&key::Head::new(&uri, request.headers(), request.extensions()))
+            }
+        }
+    }
+
+    /// Notes the upstream of a request, to be named if it ever matters.
+    #[inline]
+    pub(crate) fn note<R: Outgoing>(&self, request: &R) -> Destination {
+        if self.key.is_none()
+            && let Some(note) = Destination::copy(request)
+        {
+            return note;
+        }
+        self.note_rare(request)
+    }
+
+    #[cold]
+    fn note_rare<R: Outgoing>(&self, request: &R) -> Destination {
+        if self.key.is_none()
+            && let std::borrow::Cow::Borrowed(uri) = request.uri()
+            && let (Some(scheme), Some(authority)) = (Scheme::of(uri.scheme_str()), uri.authority())
+        {
+            return Destination::Long { scheme, authority: authority.clone() };
+        }
+        Destination::Named(self.upstream(request))
+    }
+
+    /// Returns what a response says.
+    #[inline]
+    pub(crate) fn classify<R: Incoming>(&self, response: &R) -> Verdict {
+        let head = Head::just_now(response.status(), response.headers(), response.extensions());
+        match &self.classifier {
+            None => classify::standard(&head),
+            Some(classifier) => classifier.classify(&head),
+        }
+    }
+}
+
+/// What an admitted call carries until its verdict.
+pub(crate) struct Permit {
+    shared: Arc<Shared>,
+    destination: Destination,
+    generation: u64,
+    role: Role,
+}
+
+impl Permit {
+    /// The permit of a call that leaves while nobody at all is in trouble.
+    #[inline]
+    pub(crate) fn free<R: Outgoing>(shared: &Arc<Shared>, request: &R, generation: u64) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            destination: shared.note(request),
+            generation,
+            role: Role::Free,
+        }
+    }
+
+    /// The permit of a call that the table admitted.
+    #[inline]
+    pub(crate) fn new(shared: &Arc<Shared>, upstream: Upstream, admitted: (u64, Role)) -> Self {
+        let (generation, role) = admitted;
+        Self {
+            shared: Arc::clone(shared),
+            destination: Destination::Named(upstream),
+            generation,
+            role,
+        }
+    }
+
+    /// Takes in the response. A success of a free call changes nothing, and
+    /// looks at nothing.
+    #[inline]
+    pub(crate) fn answered<R: Incoming>(&mut self, response: &R) {
+        let verdict = self.shared.classify(response);
+        if verdict != Verdict::Success || self.role != Role::Free {
+            self.settle_response(verdict, response);
+        }
+    }
+
+    /// Takes in that the call failed without a response.
+    #[inline]
+    pub(crate) fn failed(&mut self) {
+        self.give_back(Ending::Neutral);
+    }
+
+    #[cold]
+    fn settle_response<R: Incoming>(&mut self, verdict: Verdict, response: &R) {
+        // One of our own layers answered in the upstream's place.
+        if answered_by_us(response).is_some() {
+            return self.give_back(Ending::Neutral);
+        }
+        let ending = match verdict {
+            Verdict::Success => return self.give_back(Ending::Succeeded),
+            Verdict::Neutral => return self.give_back(Ending::Neutral),
+            Verdict::RateLimited { hint } => Ending::Refused {
+                refusal: Refusal { status: response.status(), hint },
+                sample: self.sample(),
+            },
+            Verdict::Exhausted { reset } => Ending::Exhausted { reset, sample: self.sample() },
+        };
+        let asked = self.destination.upstream();
+        // Keys of the user's own name requests; who answered has none.
+        let answered = match self.shared.key {
+            None => response.answered_by().filter(|answered| *answered != asked),
+            Some(_) => None,
+        };
+        match answered {
+            None => self.settle(&asked, ending),
+            Some(other) => {
+                // It sent us on, so it answered.
+                self.give_back(Ending::Succeeded);
+                self.settle(&other, ending);
+            }
+        }
+    }
+
+    /// Draws the jitter's sample, where there is jitter.
+    fn sample(&self) -> f64 {
+        if self.shared.rules.jitter > 0.0 { ambient::sample() } else { 0.0 }
+    }
+
+    /// Settles what the call holds, if it holds anything.
+    #[inline]
+    fn give_back(&mut self, ending: Ending) {
+        if self.role != Role::Free {
+            let upstream = self.destination.upstream();
+            self.settle(&upstream, ending);
+        }
+    }
+
+    #[cold]
+    fn settle(&mut self, upstream: &Upstream, ending: Ending) {
+        let role = std::mem::replace(&mut self.role, Role::Free);
+        let Shared { cooldowns, rules, .. } = &*self.shared;
+        cooldowns.settle(upstream, (self.generation, role), ending, rules);
+    }
+}
+
+impl Drop for Permit {
+    #[inline]
+    fn drop(&mut self) {
+        self.give_back(Ending::Dropped);
+    }
+}
+
+impl fmt::Debug for Permit {
+    /// Leaves the destination out: as copied, it may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("generation", &self.generation)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the rate limit for which one of our own layers made this response up.
+pub(crate) fn answered_by_us<R: Incoming>(response: &R) -> Option<&RateLimited> {
+    response.extensions()?.get::<RateLimited>()
+}
+
+/// The longest authority that a permit copies.
+const COPIED: usize = 62;
+
+/// Where a call went, as cheaply as it can be kept: nearly every call succeeds,
+/// and then nobody asks.
+pub(crate) enum Destination {
+    /// A short authority as the request has it. Copying beats sharing: no count
+    /// is touched, and nothing of the request is pinned.
+    Short { scheme: Scheme, length: u8, authority: [u8; COPIED] },
+    /// A long one, shared with the request.
+    Long { scheme: Scheme, authority: Authority },
+    /// A name that was needed anyway.
+    Named(Upstream),
+}
+
+/// The schemes worth a byte.
+#[derive(Clone, Copy)]
+pub(crate) enum Scheme {
+    None,
+    Http,
+    Https,
+}
+
+impl Scheme {
+    #[inline]
+    fn of(scheme: Option<&str>) -> Option<Self> {
+        match scheme {
+            Some("https") => Some(Self::Https),
+            Some("http") => Some(Self::Http),
+            Some(_) => None,
+            None => Some(Self::None),
+        }
+    }
+
+    fn text(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Http => Some("http"),
+            Self::Https => Some("https"),
+        }
+    }
+}
+
+impl Destination {
+    #[inline]
+    fn copy<R: Outgoing>(request: &R) -> Option<Self> {
+        let scheme = Scheme::of(request.scheme())?;
+        let text = match request.authority() {
+            Some(authority) => authority,
+            None => key::host(request.headers()).unwrap_or_default(),
+        };
+        let mut authority = [0; COPIED];
+        authority.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        let length = u8::try_from(text.len()).ok()?;
+        Some(Self::Short { scheme, length, authority })
+    }
+
+    pub(crate) fn upstream(&self) -> Upstream {
+        match self {
+            Self::Named(upstream) => upstream.clone(),
+            Self::Long { scheme, authority } => Upstream::origin(scheme.text(), authority.as_str()),
+            Self::Short { length: 0, .. } => Upstream::unnamed(),
+            Self::Short { scheme, length, authority } => {
+                let text = authority.get(..usize::from(*length)).unwrap_or_default();
+                Upstream::origin(scheme.text(), std::str::from_utf8(text).unwrap_or_default())
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The service around the client.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tower_service::Service;
+
+use crate::cooldowns::{Admission, Cooldowns};
+use crate::error::{BoxError, Error};
+use crate::future::ResponseFuture;
+use crate::message::{Incoming, Outgoing};
+use crate::permit::{Permit, Shared};
+
+/// A service that holds calls back while their upstream is cooling down.
+///
+/// Made by [`RetryAfterBackoffLayer`](crate::RetryAfterBackoffLayer). A call to
+/// a Cooling upstream never reaches the inner service and fails at once with
+/// [`Error::RateLimited`]; every other call is passed on as it is.
+///
+/// `poll_ready` is the inner service's alone: it never fails with a rate limit
+/// and never waits for one. That is why the inner service must be `Clone`: it is
+/// readied before anybody knows where the call will go, and if the call is then
+/// rejected, the readied service is exchanged for a clone, so that what it had
+/// reserved (a place in a `ConcurrencyLimit` or a `Buffer`) is free again.
+///
+/// # Errors
+///
+/// Calls fail with [`Error::RateLimited`] where the upstream is held back, and
+/// with [`Error::Inner`] where the inner service failed.
+///
+/// An inner service whose error is already a boxed error, called inside a
+/// spawned async block, can trip the compiler's "implementation is not general
+/// enough", as it does under `tower::timeout`. Name the future's type, or box
+/// the service (`BoxCloneService`), before spawning.
+pub struct RetryAfterBackoff<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> RetryAfterBackoff<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// Returns a handle on the table of upstreams.
+    pub fn cooldowns(&self) -> Cooldowns {
+        self.shared.cooldowns.clone()
+    }
+
+    /// Returns the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns the inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Takes the inner service out.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// Somebody is in trouble: look whether it is this call's upstream.
+    fn call_with_care<R>(&mut self, generation: u64, request: R) -> ResponseFuture<S::Future>
+    where
+        S: Service<R> + Clone,
+        R: Outgoing,
+    {
+        let Shared { cooldowns, rules, .. } = &*self.shared;
+        let upstream = self.shared.upstream(&request);
+        match cooldowns.admit(&upstream, generation, rules) {
+            Admission::Admitted { generation, role } => {
+                let permit = Permit::new(&self.shared, upstream, (generation, role));
+                ResponseFuture::called(self.inner.call(request), permit)
+            }
+            Admission::Rejected { notice, now } => {
+                let rejected = cooldowns.rejection(upstream, &notice, now);
+                // The one place where a readied service is given up.
+                let fresh = self.inner.clone();
+                drop(std::mem::replace(&mut self.inner, fresh));
+                ResponseFuture::rejected(rejected)
+            }
+        }
+    }
+}
+
+impl<S, R> Service<R> for RetryAfterBackoff<S>
+where
+    S: Service<R> + Clone,
+    S::Response: Incoming,
+    S::Error: Into<BoxError>,
+    R: Outgoing,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = ResponseFuture<S::Future>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(ready!(self.inner.poll_ready(cx)).map_err(Error::inner))
+    }
+
+    #[inline]
+    fn call(&mut self, request: R) -> Self::Future {
+        let table = self.shared.cooldowns.table();
+        // First the generation, then the question: see `cooldowns/table.rs`.
+        let generation = table.generation();
+        if table.is_quiet() {
+            let permit = Permit::free(&self.shared, &request, generation);
+            return ResponseFuture::called(self.inner.call(request), permit);
+        }
+        self.call_with_care(generation, request)
+    }
+}
+
+impl<S: Clone> Clone for RetryAfterBackoff<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for RetryAfterBackoff<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryAfterBackoff")
+            .field("inner", &self.inner)
+            .field("cooldowns", &self.shared.cooldowns)
+            .finish_non_exhaustive()
+    }
+}

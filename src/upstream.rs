@@ -1,0 +1,329 @@
+//! Who a request goes to, as far as limits go.
+//!
+//! A name is normalised once, compared by its bytes, and short enough to be
+//! copied: most stand in the value itself, so that telling a caller which
+//! upstream is cooling costs no allocation and no shared count.
+
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use http::Uri;
+
+/// The longest name that stands in the value itself.
+///
+/// With it an `Upstream` is 48 bytes. Host and port of nearly every public API
+/// fit; longer names are shared.
+const INLINE: usize = 45;
+
+/// Who a request goes to, as far as limits go: by default an origin.
+///
+/// An origin is scheme, host and port. It is normalised: case and default port
+/// do not count, `user:password@` is cut and never kept, IPv6 addresses are
+/// written the short way. Internationalised names are taken as they are given.
+///
+/// ```
+/// use http::Uri;
+/// use tower_retry_after::Upstream;
+///
+/// let uri = Uri::from_static("https://me:secret@API.example:443/v1/items");
+/// let upstream = Upstream::from_uri(&uri);
+///
+/// assert_eq!(upstream.to_string(), "https://api.example");
+/// assert_eq!(upstream, Upstream::from_uri(&Uri::from_static("https://api.example/v2")));
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct Upstream {
+    name: Name,
+}
+
+#[derive(Clone, Eq, PartialEq)]
+enum Name {
+    /// Padded with zeros, so that equality is that of the bytes.
+    Inline {
+        kind: Kind,
+        length: u8,
+        text: [u8; INLINE],
+    },
+    Shared {
+        kind: Kind,
+        text: Arc<str>,
+    },
+}
+
+/// What a name means. Names of different kinds are never equal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// Host and port behind `http://`.
+    Http,
+    /// Host and port behind `https://`.
+    Https,
+    /// Scheme, host and port, for every other scheme.
+    Other,
+    /// Host and port, for requests that tell no scheme.
+    Schemeless,
+    /// A request that tells no host either.
+    Unnamed,
+    /// A host by itself, whatever scheme and port.
+    Host,
+    /// A part of an origin that is limited by itself.
+    Part,
+    /// A part of an origin by a secret, hashed with the user's salt.
+    Salted,
+    /// The same with this process's own salt: means nothing to other processes.
+    Ephemeral,
+    /// A name of the user's own.
+    Named,
+}
+
+impl Upstream {
+    /// Returns the origin that a URI names.
+    ///
+    /// A URI without a scheme (as in `CONNECT`) names `//host:port`, an upstream
+    /// of its own; one without an authority, a single upstream that has no name.
+    pub fn from_uri(uri: &Uri) -> Self {
+        match uri.authority() {
+            Some(authority) => Self::origin(uri.scheme_str(), authority.as_str()),
+            None => Self::unnamed(),
+        }
+    }
+
+    /// Creates an upstream of your own naming: a tenant, a route, a pool.
+    ///
+    /// It is never equal to an origin, whatever the name.
+    ///
+    /// ```
+    /// use http::Uri;
+    /// use tower_retry_after::Upstream;
+    ///
+    /// let named = Upstream::named("https://api.example");
+    /// assert_ne!(named, Upstream::from_uri(&Uri::from_static("https://api.example")));
+    /// ```
+    pub fn named(name: impl AsRef<str>) -> Self {
+        Self::new(Kind::Named, name.as_ref())
+    }
+
+    /// The upstream of requests that do not tell where they go.
+    pub(crate) fn unnamed() -> Self {
+        Self::new(Kind::Unnamed, "")
+    }
+
+    /// Normalises an origin. `authority` may hold credentials; they are cut.
+    pub(crate) fn origin(scheme: Option<&str>, authority: &str) -> Self {
+        let (kind, default_port) = match scheme {
+            Some("https") => (Kind::Https, Some("443")),
+            Some("http") => (Kind::Http, Some("80")),
+            None => (Kind::Schemeless, None),
+            Some(scheme) => return Self::origin_of_rare_scheme(scheme, authority),
+        };
+        Self::normal(kind, "", without_credentials(authority), default_port)
+    }
+
+    /// The long way round: any scheme, in any case.
+    #[cold]
+    fn origin_of_rare_scheme(scheme: &str, authority: &str) -> Self {
+        let scheme = scheme.to_ascii_lowercase();
+        let default_port = match scheme.as_str() {
+            "http" | "https" => return Self::origin(Some(&scheme), authority),
+            "ws" => Some("80"),
+            "wss" => Some("443"),
+            _ => None,
+        };
+        let prefix = format!("{scheme}://");
+        Self::normal(Kind::Other, &prefix, without_credentials(authority), default_port)
+    }
+
+    /// Writes host and port the normal way: small letters, the shortest IPv6
+    /// form, no leading zeros in the port, and no port where it is the scheme's.
+    fn normal(kind: Kind, prefix: &str, authority: &str, default_port: Option<&str>) -> Self {
+        let (host, port) = split_port(authority);
+        let port = without_leading_zeros(port);
+        let mut draft = Draft::new();
+        draft.push(prefix);
+        match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => draft.push_address(address),
+            None => draft.push(host),
+        }
+        if !port.is_empty() && Some(port) != default_port {
+            draft.push(":");
+            draft.push(port);
+        }
+        draft.into_upstream(kind)
+    }
+
+    /// Keeps a name as it is.
+    pub(crate) fn new(kind: Kind, text: &str) -> Self {
+        Self::inline(kind, text.as_bytes())
+            .unwrap_or_else(|| Self { name: Name::Shared { kind, text: Arc::from(text) } })
+    }
+
+    fn inline(kind: Kind, text: &[u8]) -> Option<Self> {
+        let mut inline = [0; INLINE];
+        inline.get_mut(..text.len())?.copy_from_slice(text);
+        let length = u8::try_from(text.len()).ok()?;
+        Some(Self { name: Name::Inline { kind, length, text: inline } })
+    }
+
+    /// Returns the host by itself, for origins.
+    pub(crate) fn host(&self) -> Option<&str> {
+        let origin = match self.kind() {
+            Kind::Http | Kind::Https | Kind::Schemeless => self.text(),
+            Kind::Other => self.text().split_once("://")?.1,
+            Kind::Unnamed
+            | Kind::Host
+            | Kind::Part
+            | Kind::Salted
+            | Kind::Ephemeral
+            | Kind::Named => {
+                return None;
+            }
+        };
+        Some(split_port(origin).0)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.name {
+            Name::Inline { kind, .. } | Name::Shared { kind, .. } => kind,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.name {
+            Name::Inline { length, text, .. } => text.get(..usize::from(*length)).unwrap_or(text),
+            Name::Shared { text, .. } => text.as_bytes(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        // Only whole texts are ever stored.
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+}
+
+impl Hash for Upstream {
+    /// The kind is left out: equal texts of two kinds are rare, and a collision
+    /// is no error.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.bytes());
+    }
+}
+
+impl fmt::Display for Upstream {
+    /// Shows the origin as in a URI, every other name as it was given; control
+    /// characters are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind() {
+            Kind::Http => "http://",
+            Kind::Https => "https://",
+            Kind::Schemeless => "//",
+            Kind::Unnamed => "(unnamed)",
+            Kind::Other
+            | Kind::Host
+            | Kind::Part
+            | Kind::Salted
+            | Kind::Ephemeral
+            | Kind::Named => "",
+        })?;
+        for symbol in self.text().chars() {
+            if symbol.is_control() {
+                write!(f, "{}", symbol.escape_default())?;
+            } else {
+                f.write_char(symbol)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upstream({self})")
+    }
+}
+
+/// Cuts `user:password@`.
+fn without_credentials(authority: &str) -> &str {
+    if !authority.as_bytes().contains(&b'@') {
+        return authority;
+    }
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// Splits the port off; without one it is empty.
+fn split_port(host: &str) -> (&str, &str) {
+    match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+        Some(_) | None => (host, ""),
+    }
+}
+
+/// Cuts leading zeros, but leaves a zero that stands by itself.
+fn without_leading_zeros(port: &str) -> &str {
+    match port.trim_start_matches('0') {
+        "" if !port.is_empty() => "0",
+        port => port,
+    }
+}
+
+/// A name in the making: in place as long as it fits.
+struct Draft {
+    inline: [u8; INLINE],
+    length: usize,
+    /// All of the name, once it is too long.
+    spilled: String,
+}
+
+impl Draft {
+    fn new() -> Self {
+        Self { inline: [0; INLINE], length: 0, spilled: String::new() }
+    }
+
+    fn push(&mut self, text: &str) {
+        let end = self.length.saturating_add(text.len());
+        match self.inline.get_mut(self.length..end) {
+            Some(room) if self.spilled.is_empty() => {
+                room.copy_from_slice(text.as_bytes());
+                self.length = end;
+            }
+            _ => {
+                if self.spilled.is_empty() {
+                    let so_far = self.inline.get(..self.length).unwrap_or_default();
+                    self.spilled.push_str(std::str::from_utf8(so_far).unwrap_or_default());
+                }
+                self.spilled.push_str(text);
+            }
+        }
+    }
+
+    fn push_address(&mut self, address: &str) {
+        self.push("[");
+        match address.parse::<Ipv6Addr>() {
+            // Writing to a draft cannot fail.
+            Ok(address) => drop(write!(self, "{address}")),
+            Err(_) => self.push(address),
+        }
+        self.push("]");
+    }
+
+    fn into_upstream(mut self, kind: Kind) -> Upstream {
+        if self.spilled.is_empty() {
+            self.inline.make_ascii_lowercase();
+            let length = u8::try_from(self.length).unwrap_or_default();
+            return Upstream { name: Name::Inline { kind, length, text: self.inline } };
+        }
+        self.spilled.make_ascii_lowercase();
+        Upstream::new(kind, &self.spilled)
+    }
+}
+
+impl fmt::Write for Draft {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
