@@ -11,7 +11,7 @@
 //!
 //! | | Clear | Cooling | Probing | Reopening |
 //! |---|---|---|---|---|
-//! | a call asks | admitted | before `until` rejected, then the probe: **Probing** n | before the lease ends rejected, then the next probe | admitted to a free place, else rejected; `forget_after` past the refusal: **Clear** |
+//! | a call asks | admitted | before `until` rejected, then the probe: **Probing** n | before the lease ends rejected, then the next probe | admitted to a free place, else rejected |
 //! | refused | **Cooling** 1 | **Cooling** n + 1, never shorter | **Cooling** n + 1 | **Cooling** 1 |
 //! | refused, stale | as refused | `until` is raised to the hint | – | – |
 //! | succeeded | – | – while it runs, then as in Probing | **Reopening** | one place more; past `reopen_width`: **Clear** |
@@ -23,7 +23,8 @@
 //! | cooled by hand | **Cooling** 0 | **Cooling** n, never shorter | **Cooling** n | **Cooling** 0 |
 //!
 //! In every state: `forget_after` past the end of the last cooldown the episode
-//! is forgotten, and the upstream is Clear.
+//! is forgotten, and the upstream is Clear; a Reopening one already `forget_after`
+//! past the beginning of that cooldown.
 //!
 //! # Why nothing is lost or doubled
 //!
@@ -277,7 +278,7 @@ impl Cooldown {
         rules: &Rules,
         forget: Duration,
     ) -> (Self, Effect) {
-        if now >= self.forgotten_at(forget) && self.phase != Phase::Clear {
+        if self.is_over(now, forget) && self.phase != Phase::Clear {
             return Self::CLEAR.on(event, now, rules, forget);
         }
         match self.phase {
@@ -341,9 +342,6 @@ impl Cooldown {
                 Event::Cooled(wait) => self.cool(wait, now),
             },
             Phase::Reopening { width, in_flight } => match event {
-                Event::Asked if now >= self.began.after(forget) => {
-                    (Self::CLEAR, Effect::Admit(Role::Free))
-                }
                 Event::Asked if in_flight < width => {
                     let taken = self.places(width, in_flight.saturating_add(1), rules);
                     (taken, Effect::Admit(Role::Place))
@@ -410,6 +408,17 @@ impl Cooldown {
             wait => wait,
         }
         .max(LEAST_WAIT)
+    }
+
+    /// Returns whether the upstream is Clear by now, because nothing was heard.
+    pub(crate) fn is_over(&self, now: Moment, forget: Duration) -> bool {
+        match self.phase {
+            Phase::Clear => true,
+            Phase::Cooling { .. } | Phase::Probing { .. } => now >= self.forgotten_at(forget),
+            // It has shown already that it answers; so the time counts from the
+            // refusal, and not from the end of the cooldown.
+            Phase::Reopening { .. } => now >= self.began.after(forget),
+        }
     }
 
     /// Returns when the episode is forgotten.

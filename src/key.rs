@@ -5,7 +5,7 @@
 //! (every scheme and port of a host). A key does not wait, count or look at
 //! bodies; it only names.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use http::header::{HOST, HeaderName};
@@ -209,11 +209,9 @@ pub fn by_path_prefix<P>(prefixes: impl IntoIterator<Item = P>) -> ByPathPrefix
 where
     P: AsRef<str>,
 {
-    let mut prefixes: Vec<Box<str>> = prefixes
-        .into_iter()
-        .map(|prefix| prefix.as_ref().trim_matches('/').into())
-        .filter(|prefix: &Box<str>| !prefix.is_empty())
-        .collect();
+    let mut prefixes: Vec<Box<str>> =
+        prefixes.into_iter().map(|prefix| Box::from(prefix.as_ref().trim_matches('/'))).collect();
+    prefixes.retain(|prefix| !prefix.is_empty());
     prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
     ByPathPrefix { prefixes: prefixes.into() }
 }
@@ -302,7 +300,8 @@ impl Key for ByHeader {
         let digest = hash.finalize();
         let mut text = format!("{origin}#{}:", self.name);
         for byte in digest.iter().take(DIGEST_BYTES) {
-            text.push_str(&format!("{byte:02x}"));
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
         }
         Upstream::new(self.kind, &text)
     }

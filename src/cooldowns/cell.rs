@@ -119,7 +119,7 @@ impl Published {
         let seconds = self.hint_seconds.load(Ordering::Relaxed);
         let rest = self.rest.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        let whole = version % 2 == 0 && self.version.load(Ordering::Relaxed) == version;
+        let whole = version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
         if !whole || gate == 0 {
             return None;
         }

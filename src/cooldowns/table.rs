@@ -53,6 +53,8 @@ pub(crate) struct Table {
     map: Map,
     /// Who is forgotten first.
     order: Mutex<BinaryHeap<Rank>>,
+    /// How many ranks stand in the order, those of removed entries included.
+    ranked: AtomicUsize,
 }
 
 /// One upstream in trouble.
@@ -89,6 +91,7 @@ impl Table {
             forget_after,
             map: Map::new(),
             order: Mutex::new(BinaryHeap::new()),
+            ranked: AtomicUsize::new(0),
         }
     }
 
@@ -147,32 +150,31 @@ impl Table {
     /// Decides under the entry's lock.
     #[cold]
     fn ask(&self, upstream: &Upstream, generation: u64, now: Moment, rules: &Rules) -> Admission {
-        loop {
-            let Some(entry) = self.map.get(upstream) else {
-                return Admission::Admitted { generation, role: Role::Free };
-            };
+        let free = Admission::Admitted { generation, role: Role::Free };
+        while let Some(entry) = self.map.get(upstream) {
             let Some(mut locked) = entry.lock() else {
                 continue;
             };
-            let state = locked.get();
-            let (next, effect) = state.on(Event::Asked, now, rules, self.forget_after);
+            let (next, effect) = locked.get().on(Event::Asked, now, rules, self.forget_after);
             self.write(&entry, &mut locked, next);
-            return match effect {
-                Effect::Admit(Role::Free) => Admission::Admitted { generation, role: Role::Free },
-                // The generation is read anew: since the call read it, it may
-                // have been raised by the very refusal that is now probed.
-                Effect::Admit(role) => Admission::Admitted { generation: self.generation(), role },
-                Effect::Reject(reason) => Admission::Rejected {
-                    notice: Notice {
-                        gate: next.gate(self.forget_after),
-                        reason,
-                        cause: next.cause,
-                    },
-                    now,
-                },
-                Effect::Outdate | Effect::Nothing => continue,
-            };
+            match effect {
+                Effect::Admit(role @ (Role::Probe(_) | Role::Place)) => {
+                    // The generation is read anew: since the call read it, it may
+                    // have been raised by the very refusal that is now probed.
+                    return Admission::Admitted { generation: self.generation(), role };
+                }
+                Effect::Reject(reason) => {
+                    let gate = next.gate(self.forget_after);
+                    let notice = Notice { gate, reason, cause: next.cause };
+                    return Admission::Rejected { notice, now };
+                }
+                Effect::Admit(Role::Free) | Effect::Outdate | Effect::Nothing => {}
+            }
+            drop(locked);
+            self.tidy();
+            return free;
         }
+        free
     }
 
     /// Takes in how a call ended that was admitted in that generation and role.
@@ -196,15 +198,15 @@ impl Table {
         self.apply(upstream, now, &Rules::default(), |_| Event::Cooled(wait));
     }
 
-    /// Forgets an upstream, whatever its state; says whether there was one.
-    pub(crate) fn clear(&self, upstream: &Upstream) -> bool {
+    /// Forgets an upstream, whatever its state.
+    pub(crate) fn clear(&self, upstream: &Upstream) {
         while let Some(entry) = self.map.get(upstream) {
             if let Some(mut locked) = entry.lock() {
                 self.forget(&entry, &mut locked);
-                return true;
+                break;
             }
         }
-        false
+        self.tidy();
     }
 
     /// Returns what is known of an upstream, if it is in trouble.
@@ -224,12 +226,14 @@ impl Table {
 
     fn known(&self, entry: &Entry, now: Moment) -> Option<Cooldown> {
         let state = entry.lock()?.get();
-        (now < state.forgotten_at(self.forget_after)).then_some(state)
+        (!state.is_over(now, self.forget_after)).then_some(state)
     }
 
     /// Forgets the upstreams whose time has come.
     pub(crate) fn sweep(&self, now: Moment) {
-        self.sweep_some(&mut self.order(), now, usize::MAX);
+        let mut order = self.order();
+        self.sweep_some(&mut order, now, usize::MAX);
+        self.ranked.store(order.len(), Ordering::Relaxed);
     }
 
     fn apply(&self, upstream: &Upstream, now: Moment, rules: &Rules, event: impl Fn(u64) -> Event) {
@@ -252,7 +256,8 @@ impl Table {
             if effect == Effect::Outdate {
                 locked.set_generation(self.raise());
             }
-            return;
+            drop(locked);
+            return self.tidy();
         }
     }
 
@@ -277,10 +282,20 @@ impl Table {
         let mut order = self.order();
         self.sweep_some(&mut order, now, SWEPT_AT_ONCE);
         while self.tracked() >= self.max_upstreams && self.evict(&mut order, now) {}
-        let tracked = self.tracked.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        self.tracked.fetch_add(1, Ordering::Relaxed);
         order.push(Rank { ends, entry: Arc::clone(entry) });
-        if order.len() > tracked.saturating_mul(2).saturating_add(LINGERING) {
+        self.ranked.store(order.len(), Ordering::Relaxed);
+    }
+
+    /// Takes the ranks of removed entries out, once they are the most; so each
+    /// removal pays for one rank, and upstreams that are well again cost nothing.
+    fn tidy(&self) {
+        let most = self.tracked().saturating_mul(2).saturating_add(LINGERING);
+        if self.ranked.load(Ordering::Relaxed) > most {
+            let mut order = self.order();
             order.retain(|rank| rank.entry.lock().is_some());
+            order.shrink_to(most);
+            self.ranked.store(order.len(), Ordering::Relaxed);
         }
     }
 
