@@ -1,7 +1,136 @@
-//! Reads how long a response asks us to stay away.
+//! Reads how long a response asks us to stay away: the hint.
+//!
+//! Pure: no clock, no lock, no allocation but for a leap second in `Date`. Every function is total:
+//! any bytes and any times have an answer, in time linear in the header's length.
+//!
+//! It reads neither quota fields (`RateLimit`, vendor resets) nor bodies, has no ceiling of its own
+//! and never shows a header's value. What it can't read is no hint. It is never a hint of zero.
+//!
+//! # Where a hint stands
+//!
+//! The first of these headers that has a readable hint wins:
+//!
+//! | header | unit | who sends it |
+//! |---|---|---|
+//! | `retry-after-ms` | milliseconds, fractions too | `OpenAI`, Azure |
+//! | `x-ms-retry-after-ms` | milliseconds | Azure |
+//! | `x-amz-retry-after` | milliseconds | AWS |
+//! | `retry-after` | any form below | [RFC 9110 §10.2.3] |
+//!
+//! A header may come in several lines, and proxies join lines with commas. The longest hint among
+//! them counts, and unreadable ones are passed over.
+//!
+//! # Forms of `Retry-After`
+//!
+//! | form | example | rule |
+//! |---|---|---|
+//! | seconds | `120`, `00120` | [RFC 9110 §10.2.3]; too large for the type is the longest wait there is, after [RFC 9111 §1.2.2] |
+//! | HTTP-date | `Mon, 15 Jun 2026 12:05:00 GMT` | [RFC 9110 §5.6.7], all three forms; a two-digit year by its 50-year rule, unless the weekday tells |
+//! | decimal | `2.0`, `.5`, `+120` | seen in the wild; exact to the nanosecond, beyond that rounded up |
+//! | string, parameters | `"120"`, `120;q=1` | [RFC 9651]; parameters are passed over |
+//! | Date item | `@1781525100` | [RFC 9651 §3.3.7] |
+//! | epoch | `1781525100`, `1781525100000` | seen in the wild: seconds or milliseconds since 1970, within 366 days of now |
+//! | duration | `6m0s`, `500ms`, `30 seconds` | Go's and protobuf's text form, and words |
+//! | duration | `PT1M30S`, `P1D` | ISO 8601, without years and months: they have no fixed length |
+//! | date and time | `2026-06-15T12:05:00.5+02:00` | [RFC 3339] and ISO 8601's basic form; UTC when it names no zone |
+//! | date and time | `15 Jun 2026 14:05 +0200` | [RFC 5322 §3.3] and its obsolete zones in §4.3 |
+//! | date and time | `Mon Jun 15 2026 12:05:00 GMT+0000 (UTC)` | JavaScript's `Date.toString()`, `date(1)`, cookie dates |
+//!
+//! # What a date is measured against
+//!
+//! Against the response's own `Date`, so that a wrong local clock changes nothing. A response with
+//! `Age` comes from a cache and its `Date` is no now: then, or when there is no valid `Date`, the
+//! time of receipt is. Waits that count from the receipt need neither.
+//!
+//! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
+//! [RFC 5322 §3.3]: https://www.rfc-editor.org/rfc/rfc5322#section-3.3
+//! [RFC 9110 §5.6.7]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+//! [RFC 9110 §10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+//! [RFC 9111 §1.2.2]: https://www.rfc-editor.org/rfc/rfc9111#section-1.2.2
+//! [RFC 9651]: https://www.rfc-editor.org/rfc/rfc9651
+//! [RFC 9651 §3.3.7]: https://www.rfc-editor.org/rfc/rfc9651#section-3.3.7
+
+mod date;
+mod duration;
+mod item;
+mod list;
+mod number;
+mod scan;
+mod wall;
+
 use std::time::{Duration, SystemTime};
 
-/// Returns the longest exact wait that the headers ask for.
-pub fn from_headers(_headers: &http::HeaderMap, _received_at: SystemTime) -> Option<Duration> {
-    None
+use http::HeaderMap;
+use http::header::{AGE, AsHeaderName, DATE, RETRY_AFTER};
+
+use self::wall::WallTime;
+
+/// Headers that count in milliseconds.
+///
+/// They go before `Retry-After`, which has the same wait rounded to seconds.
+const IN_MILLISECONDS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after"];
+
+/// Reads the wait that a response asks for, counted from its receipt.
+///
+/// `received_at` is the wall clock's time when the response's head arrived. It matters only to
+/// dates, and only where the response has no usable `Date` of its own.
+///
+/// The hint is exact to the nanosecond, never rounded down and not capped: a hint too large for
+/// [`Duration`] is [`Duration::MAX`]. A moment that has passed is a hint of zero. `None` means that
+/// there is no readable hint. Never panics, whatever the headers hold.
+///
+/// See the [module](self) for the headers and forms it reads.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use http::{HeaderMap, HeaderValue};
+/// use tower_retry_after::hint;
+///
+/// let received_at = SystemTime::UNIX_EPOCH; // a clock that was never set
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("retry-after", HeaderValue::from_static("120"));
+/// assert_eq!(hint::from_headers(&headers, received_at), Some(Duration::from_secs(120)));
+///
+/// // A date is measured against the response's own clock.
+/// headers.insert("date", HeaderValue::from_static("Mon, 15 Jun 2026 12:00:00 GMT"));
+/// headers.insert("retry-after", HeaderValue::from_static("Mon, 15 Jun 2026 12:05:00 GMT"));
+/// assert_eq!(hint::from_headers(&headers, received_at), Some(Duration::from_secs(300)));
+///
+/// headers.insert("retry-after", HeaderValue::from_static("later"));
+/// assert_eq!(hint::from_headers(&headers, received_at), None);
+/// ```
+pub fn from_headers(headers: &HeaderMap, received_at: SystemTime) -> Option<Duration> {
+    let exact =
+        IN_MILLISECONDS.into_iter().find_map(|name| longest(headers, name, item::milliseconds));
+    exact.or_else(|| {
+        let now = now(headers, received_at);
+        longest(headers, RETRY_AFTER, |item| item::wait(item, now))
+    })
+}
+
+/// Returns the longest wait in all lines of a header.
+fn longest(
+    headers: &HeaderMap,
+    name: impl AsHeaderName,
+    read: impl Fn(&[u8]) -> Option<Duration>,
+) -> Option<Duration> {
+    let lines = headers.get_all(name).into_iter();
+    lines.filter_map(|line| list::longest(line.as_bytes(), &read)).max()
+}
+
+/// Returns what the response's dates are measured against.
+fn now(headers: &HeaderMap, received_at: SystemTime) -> WallTime {
+    let received_at = WallTime::from(received_at);
+    let mut dates = headers.get_all(DATE).into_iter();
+    match (dates.next(), dates.next()) {
+        // Of two `Date` lines nobody knows which one is the origin's.
+        (Some(date), None) if !headers.contains_key(AGE) => {
+            date::http_date(date.as_bytes()).unwrap_or(received_at)
+        }
+        _ => received_at,
+    }
 }
