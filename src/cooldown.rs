@@ -174,6 +174,20 @@ pub(crate) enum Event {
     Cooled(Duration),
 }
 
+impl Event {
+    /// Takes an exhausted quota for the success that it is, where no wait follows.
+    fn within(self, rules: &Rules) -> Self {
+        match self {
+            Self::Settled(from, Ending::Exhausted { reset, .. })
+                if rules.usable(Some(reset)).is_none() =>
+            {
+                Self::Settled(from, Ending::Succeeded)
+            }
+            Self::Asked | Self::Settled(..) | Self::Cooled(_) => self,
+        }
+    }
+}
+
 /// How a call ended. `sample` is chance within 0..1, for the jitter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Ending {
@@ -278,7 +292,8 @@ impl Cooldown {
         rules: &Rules,
         forget: Duration,
     ) -> (Self, Effect) {
-        if self.is_over(now, forget) && self.phase != Phase::Clear {
+        let event = event.within(rules);
+        if now >= self.forgotten_at(forget) && self.phase != Phase::Clear {
             return Self::CLEAR.on(event, now, rules, forget);
         }
         match self.phase {
@@ -288,7 +303,7 @@ impl Cooldown {
                     (self.climb(refusal, sample, now, rules), Effect::Outdate)
                 }
                 Event::Settled(_, Ending::Exhausted { reset, sample }) => {
-                    self.drain(reset, sample, now, rules)
+                    (self.drain(reset, sample, now, rules), Effect::Outdate)
                 }
                 Event::Settled(_, Ending::Succeeded | Ending::Neutral | Ending::Dropped) => {
                     (self, Effect::Nothing)
@@ -310,7 +325,7 @@ impl Cooldown {
                     (self.overhear(None, Some(reset), now, rules), Effect::Nothing)
                 }
                 Event::Settled(_, Ending::Exhausted { reset, sample }) => {
-                    self.reopen(rules).drain(reset, sample, now, rules)
+                    (self.drain(reset, sample, now, rules), Effect::Outdate)
                 }
                 Event::Settled(from, Ending::Succeeded) if !from.stale && now >= until => {
                     (self.reopen(rules), Effect::Nothing)
@@ -329,7 +344,7 @@ impl Cooldown {
                 }
                 Event::Settled(_, Ending::Succeeded) => (self.reopen(rules), Effect::Nothing),
                 Event::Settled(_, Ending::Exhausted { reset, sample }) => {
-                    self.reopen(rules).drain(reset, sample, now, rules)
+                    (self.drain(reset, sample, now, rules), Effect::Outdate)
                 }
                 Event::Settled(from, _) if from.role != Role::Probe(self.probe) => {
                     (self, Effect::Nothing)
@@ -351,10 +366,10 @@ impl Cooldown {
                 Event::Settled(_, Ending::Refused { refusal, sample }) => {
                     (self.climb(refusal, sample, now, rules), Effect::Outdate)
                 }
-                Event::Settled(_, Ending::Exhausted { reset, sample }) if !reset.is_zero() => {
-                    self.drain(reset, sample, now, rules)
+                Event::Settled(_, Ending::Exhausted { reset, sample }) => {
+                    (self.drain(reset, sample, now, rules), Effect::Outdate)
                 }
-                Event::Settled(from, Ending::Succeeded | Ending::Exhausted { .. }) => {
+                Event::Settled(from, Ending::Succeeded) => {
                     let left = in_flight.saturating_sub(from.role.places());
                     (self.places(width.saturating_add(1), left, rules), Effect::Nothing)
                 }
@@ -410,20 +425,14 @@ impl Cooldown {
         .max(LEAST_WAIT)
     }
 
-    /// Returns whether the upstream is Clear by now, because nothing was heard.
-    pub(crate) fn is_over(&self, now: Moment, forget: Duration) -> bool {
-        match self.phase {
-            Phase::Clear => true,
-            Phase::Cooling { .. } | Phase::Probing { .. } => now >= self.forgotten_at(forget),
-            // It has shown already that it answers; so the time counts from the
-            // refusal, and not from the end of the cooldown.
-            Phase::Reopening { .. } => now >= self.began.after(forget),
-        }
-    }
-
     /// Returns when the episode is forgotten.
     pub(crate) fn forgotten_at(&self, forget: Duration) -> Moment {
-        self.ends.after(forget)
+        match self.phase {
+            Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => self.ends.after(forget),
+            // It has shown already that it answers; so the time counts from the
+            // refusal, and not from the end of the cooldown.
+            Phase::Reopening { .. } => self.began.after(forget),
+        }
     }
 
     /// One rung up, and the wait of that rung; never shorter than what runs.
@@ -437,15 +446,11 @@ impl Cooldown {
     }
 
     /// A cooldown without a rung, for an upstream that has given its last.
-    fn drain(self, reset: Duration, sample: f64, now: Moment, rules: &Rules) -> (Self, Effect) {
-        let Some(wait) = rules.usable(Some(reset)) else {
-            return (self, Effect::Nothing);
-        };
+    fn drain(self, reset: Duration, sample: f64, now: Moment, rules: &Rules) -> Self {
         let stretch = rules.jitter * sample;
+        let wait = stretched(reset.min(rules.max_retry_after), stretch);
         let cause = Cause { rung: 0, status: None, hint: Some(reset) };
-        let drained =
-            Self { cause, began: now, stretch, ..self.until(now.after(stretched(wait, stretch))) };
-        (drained, Effect::Outdate)
+        Self { cause, began: now, stretch, ..self.until(now.after(wait)) }
     }
 
     /// What a stale call still has to say: how long to stay away, at least.

@@ -156,3 +156,6 @@ fn unpack(rest: u64) -> (Reason, Option<StatusCode>, Option<u32>) {
     let nanos = (rest & HINTED != 0).then(|| u32::try_from(rest & NANOS_MASK).unwrap_or(0));
     (reason, status, nanos)
 }
+
+#[cfg(test)]
+mod tests;

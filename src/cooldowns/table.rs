@@ -226,7 +226,7 @@ impl Table {
 
     fn known(&self, entry: &Entry, now: Moment) -> Option<Cooldown> {
         let state = entry.lock()?.get();
-        (!state.is_over(now, self.forget_after)).then_some(state)
+        (now < state.forgotten_at(self.forget_after)).then_some(state)
     }
 
     /// Forgets the upstreams whose time has come.
@@ -410,3 +410,6 @@ impl PartialEq for Rank {
 }
 
 impl Eq for Rank {}
+
+#[cfg(test)]
+mod tests;
