@@ -393,11 +393,11 @@ impl Cooldown {
         }
     }
 
-    /// Returns how long nothing is admitted yet but for want of room.
-    pub(crate) fn held(&self, now: Moment) -> Duration {
+    /// Returns until when nothing is admitted; `now` if that is for want of room.
+    pub(crate) fn held_until(&self, now: Moment) -> Moment {
         match self.phase {
-            Phase::Clear | Phase::Reopening { .. } => Duration::ZERO,
-            Phase::Cooling { until: gate } | Phase::Probing { lease: gate } => gate.since(now),
+            Phase::Clear | Phase::Reopening { .. } => now,
+            Phase::Cooling { until: gate } | Phase::Probing { lease: gate } => gate,
         }
     }
 

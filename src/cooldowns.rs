@@ -236,23 +236,24 @@ impl Cooldowns {
         match self.shared.table.get(upstream, now) {
             None => Outlook::Clear,
             Some(state) if state.has_room(now) => Outlook::Room,
-            Some(state) => match state.held(now) {
-                Duration::ZERO => Outlook::Full,
-                held => Outlook::Held { until: self.instant(now.after(held)) },
+            Some(state) => match state.held_until(now) {
+                until if until > now => Outlook::Held { until: self.instant(until) },
+                _ => Outlook::Full,
             },
         }
     }
 
     fn info(&self, upstream: Upstream, state: &Cooldown, now: Moment) -> Option<CooldownInfo> {
-        let held = state.held(now);
+        let until = state.held_until(now);
         let phase = match state.phase {
             Phase::Clear => return None,
             Phase::Cooling { .. } => State::Cooling,
             Phase::Probing { .. } => State::Probing,
             Phase::Reopening { .. } => State::Reopening,
         };
-        let until = self.instant(now.after(held));
-        Some(CooldownInfo { upstream, state: phase, retry_after: held, until, cause: state.cause })
+        let retry_after = until.since(now);
+        let until = self.instant(until);
+        Some(CooldownInfo { upstream, state: phase, retry_after, until, cause: state.cause })
     }
 
     #[inline]
@@ -368,7 +369,7 @@ impl CooldownInfo {
         self.retry_after
     }
 
-    /// Returns when that time is over.
+    /// Returns when that time is over, or was.
     pub fn until(&self) -> Instant {
         self.until
     }

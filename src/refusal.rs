@@ -314,6 +314,3 @@ fn escaped(bytes: &[u8]) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests;

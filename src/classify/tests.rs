@@ -1,1 +1,106 @@
+use http::HeaderValue;
+
 use super::*;
+
+/// Returns the verdict on a status with that `Retry-After`.
+fn verdict(status: u16, retry_after: Option<&'static str>) -> Verdict {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+    }
+    let status = StatusCode::from_u16(status).unwrap();
+    standard(&Head::new(status, &headers, SystemTime::UNIX_EPOCH))
+}
+
+const fn refusal(seconds: u64) -> Verdict {
+    Verdict::RateLimited { hint: Some(Duration::from_secs(seconds)) }
+}
+
+const BARE: Verdict = Verdict::RateLimited { hint: None };
+
+#[test]
+fn a_429_is_a_refusal_with_or_without_a_readable_hint() {
+    assert_eq!(verdict(429, None), BARE);
+    assert_eq!(verdict(429, Some("120")), refusal(120));
+    assert_eq!(verdict(429, Some("soon")), BARE);
+    assert_eq!(verdict(429, Some("0")), refusal(0));
+}
+
+#[test]
+fn some_statuses_are_refusals_only_with_an_exact_wait_above_zero() {
+    for (status, otherwise) in
+        [(403, Verdict::Success), (503, Verdict::Neutral), (529, Verdict::Neutral)]
+    {
+        assert_eq!(verdict(status, Some("120")), refusal(120), "{status}");
+        for no_wait in [None, Some("0"), Some("soon"), Some("")] {
+            assert_eq!(verdict(status, no_wait), otherwise, "{status} {no_wait:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_about_one_request_alone_is_neutral() {
+    for status in [408, 421, 425] {
+        assert_eq!(verdict(status, None), Verdict::Neutral, "{status}");
+        assert_eq!(verdict(status, Some("120")), Verdict::Neutral, "{status}");
+    }
+    assert_eq!(verdict(413, None), Verdict::Success);
+    assert_eq!(verdict(413, Some("120")), Verdict::Neutral);
+    assert_eq!(verdict(413, Some("soon")), Verdict::Neutral);
+}
+
+#[test]
+fn every_other_status_below_500_is_an_upstream_that_answers() {
+    let special = [403, 408, 413, 421, 425, 429];
+    for status in (100..500).filter(|status| !special.contains(status)) {
+        assert_eq!(verdict(status, None), Verdict::Success, "{status}");
+        assert_eq!(verdict(status, Some("120")), Verdict::Success, "{status}");
+    }
+}
+
+#[test]
+fn every_other_status_from_500_says_nothing() {
+    for status in (500..1000).filter(|status| ![503, 529].contains(status)) {
+        assert_eq!(verdict(status, None), Verdict::Neutral, "{status}");
+        assert_eq!(verdict(status, Some("120")), Verdict::Neutral, "{status}");
+    }
+}
+
+#[test]
+fn a_date_is_measured_against_the_time_of_receipt() {
+    let mut headers = HeaderMap::new();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("Mon, 15 Jun 2026 12:05:00 GMT"));
+    let received_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_781_525_000);
+
+    let head = Head::new(StatusCode::TOO_MANY_REQUESTS, &headers, received_at);
+
+    assert_eq!(standard(&head), refusal(100));
+}
+
+#[test]
+fn a_function_sees_the_whole_head() {
+    let classifier = from_fn(|head| {
+        let is_known = head.extensions().is_some_and(|extensions| extensions.get::<u8>().is_some());
+        match head.status().as_u16() {
+            420 if is_known && head.headers().is_empty() => BARE,
+            _ => standard(head),
+        }
+    });
+    let (headers, mut extensions) = (HeaderMap::new(), Extensions::new());
+    extensions.insert(1_u8);
+    let status = StatusCode::from_u16(420).unwrap();
+
+    let verdict = classifier.classify(&Head::just_now(status, &headers, Some(&extensions)));
+
+    assert_eq!(verdict, BARE);
+}
+
+#[test]
+fn the_head_shows_no_headers() {
+    let mut headers = HeaderMap::new();
+    headers.insert("set-cookie", HeaderValue::from_static("secret"));
+
+    let shown = format!("{:?}", Head::new(StatusCode::OK, &headers, SystemTime::UNIX_EPOCH));
+
+    assert!(!shown.contains("secret"), "{shown}");
+}

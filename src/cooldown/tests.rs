@@ -113,12 +113,12 @@ fn reopening() -> Scene {
     probing().then(succeeded(probe(2)), 1010).then(Event::Asked, 1010)
 }
 
-const fn cooling_until(seconds: u64) -> Phase {
-    Phase::Cooling { until: Moment::from_nanos(seconds * 1_000_000_000) }
+fn cooling_until(seconds: u64) -> Phase {
+    Phase::Cooling { until: at(seconds) }
 }
 
-const fn probing_until(seconds: u64) -> Phase {
-    Phase::Probing { lease: Moment::from_nanos(seconds * 1_000_000_000) }
+fn probing_until(seconds: u64) -> Phase {
+    Phase::Probing { lease: at(seconds) }
 }
 
 const fn open(width: u32, in_flight: u32) -> Phase {

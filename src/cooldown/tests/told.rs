@@ -29,7 +29,7 @@ fn whoever_looks_sees_how_long_calls_are_held_and_whether_there_is_room() {
         (reopening(), 1011, 0, true),
         (full, 1011, 0, false),
     ] {
-        assert_eq!(scene.state.held(at(second)), secs(held), "{:?}", scene.phase());
+        assert_eq!(scene.state.gate(FORGET).since(at(second)), secs(held), "{:?}", scene.phase());
         assert_eq!(scene.state.has_room(at(second)), has_room, "{:?}", scene.phase());
         let asked = scene.state.on(Event::Asked, at(second), &scene.rules, FORGET).1;
         assert_eq!(matches!(asked, Effect::Admit(_)), has_room, "{:?}", scene.phase());
