@@ -394,10 +394,10 @@ impl Cooldown {
     }
 
     /// Returns until when nothing is admitted; `now` if that is for want of room.
-    pub(crate) fn held_until(&self, now: Moment) -> Moment {
+    pub(crate) fn held_until(&self, now: Moment, forget: Duration) -> Moment {
         match self.phase {
             Phase::Clear | Phase::Reopening { .. } => now,
-            Phase::Cooling { until: gate } | Phase::Probing { lease: gate } => gate,
+            Phase::Cooling { .. } | Phase::Probing { .. } => self.gate(forget),
         }
     }
 

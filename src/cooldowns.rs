@@ -236,7 +236,7 @@ impl Cooldowns {
         match self.shared.table.get(upstream, now) {
             None => Outlook::Clear,
             Some(state) if state.has_room(now) => Outlook::Room,
-            Some(state) => match state.held_until(now) {
+            Some(state) => match state.held_until(now, self.shared.table.forget_after()) {
                 until if until > now => Outlook::Held { until: self.instant(until) },
                 _ => Outlook::Full,
             },
@@ -244,7 +244,7 @@ impl Cooldowns {
     }
 
     fn info(&self, upstream: Upstream, state: &Cooldown, now: Moment) -> Option<CooldownInfo> {
-        let until = state.held_until(now);
+        let until = state.held_until(now, self.shared.table.forget_after());
         let phase = match state.phase {
             Phase::Clear => return None,
             Phase::Cooling { .. } => State::Cooling,

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +92,8 @@ pub struct RateLimited {
 }
 
 impl RateLimited {
-    /// Finds a rate limit anywhere in an error's chain of sources.
+    /// Finds a rate limit anywhere in an error's chain of sources, what an
+    /// [`io::Error`] wraps included.
     ///
     /// ```
     /// use tower_retry_after::RateLimited;
@@ -110,7 +112,11 @@ impl RateLimited {
             if let Some(Error::RateLimited(limited)) = current.downcast_ref::<Error>() {
                 return Some(limited);
             }
-            error = current.source();
+            // An I/O error passes over what it wraps when it is asked for its source.
+            error = match current.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(wrapped) => Some(wrapped),
+                None => current.source(),
+            };
         }
         None
     }

@@ -1,5 +1,3 @@
-use std::io;
-
 use super::*;
 use crate::ambient;
 
@@ -165,4 +163,11 @@ fn credentials_are_shown_in_no_form() {
         assert!(shown.contains("peer.example"), "{shown}");
         assert!(!shown.contains("secret"), "{shown}");
     }
+}
+
+#[test]
+fn a_rate_limit_is_found_inside_an_io_error() {
+    let error = wrapped(io::Error::other(wrapped(refused())));
+
+    assert_eq!(RateLimited::find(&error).map(RateLimited::reason), Some(Reason::Refused));
 }
