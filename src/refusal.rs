@@ -187,7 +187,7 @@ pin_project! {
             #[pin] body: B,
             #[pin] timer: Option<Sleep>,
             reading: Reading,
-            said: Vec<u8>,
+            start: Start,
             limited: Option<RateLimited>,
         },
     }
@@ -223,12 +223,12 @@ where
                         body: response.into_body(),
                         timer: None,
                         reading: *reading,
-                        said: Vec::new(),
+                        start: Start::default(),
                         limited: Some(limited),
                     }
                 }
-                Projected::Refused { body, mut timer, reading, said, limited } => {
-                    if poll_start(body, said, reading.most, cx).is_pending() {
+                Projected::Refused { body, mut timer, reading, start, limited } => {
+                    if start.poll_read(body, reading.most, cx).is_pending() {
                         // Most starts come with the head, and need no timer.
                         if timer.is_none() {
                             timer.set(Some(sleep(reading.within)));
@@ -238,7 +238,7 @@ where
                         }
                     }
                     return match limited.take() {
-                        Some(limited) => Poll::Ready(Err(complete(limited, said).into())),
+                        Some(limited) => Poll::Ready(Err(start.complete(limited).into())),
                         // Polled again after the end, which nobody should.
                         None => Poll::Pending,
                     };
@@ -259,38 +259,55 @@ impl<F, B> fmt::Debug for RefusalErrorFuture<F, B> {
     }
 }
 
-/// Reads the start of a body until there is enough, or the body ends, well or
-/// badly.
-fn poll_start<B: Body>(
-    mut body: Pin<&mut B>,
-    start: &mut Vec<u8>,
-    most: usize,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    while start.len() < most {
-        let Some(Ok(frame)) = ready!(body.as_mut().poll_frame(cx)) else {
-            break;
-        };
-        if let Ok(data) = frame.into_data() {
-            let room = most.saturating_sub(start.len());
-            let mut data = data.take(room);
+/// How many frames without data are read before a body counts as ended.
+///
+/// Some servers send one or two; one that sends them without end would hold the
+/// thread, for they are ready at once.
+const EMPTY_FRAMES: usize = 16;
+
+/// The start of a body.
+#[derive(Debug, Default)]
+struct Start {
+    bytes: Vec<u8>,
+    empty_frames: usize,
+}
+
+impl Start {
+    /// Reads until there is enough, or the body ends, well or badly.
+    fn poll_read<B: Body>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        while self.bytes.len() < most && self.empty_frames < EMPTY_FRAMES {
+            let Some(Ok(frame)) = ready!(body.as_mut().poll_frame(cx)) else {
+                break;
+            };
+            // What is no data are trailers, and they end the body.
+            let Ok(data) = frame.into_data() else {
+                break;
+            };
+            self.empty_frames =
+                self.empty_frames.saturating_add(usize::from(!data.has_remaining()));
+            let mut data = data.take(most.saturating_sub(self.bytes.len()));
             while data.has_remaining() {
                 let chunk = data.chunk();
                 let length = chunk.len();
-                start.extend_from_slice(chunk);
+                self.bytes.extend_from_slice(chunk);
                 data.advance(length);
             }
         }
+        Poll::Ready(())
     }
-    Poll::Ready(())
-}
 
-/// Completes the error, whose wait is told as of now.
-fn complete(mut limited: RateLimited, said: &[u8]) -> RateLimited {
-    let left = limited.until.saturating_duration_since(ambient::now());
-    limited.retry_after = left.max(Duration::from_millis(1));
-    limited.said = Some(escaped(said).into());
-    limited
+    /// Completes the error, whose wait is told as of now.
+    fn complete(&self, mut limited: RateLimited) -> RateLimited {
+        let left = limited.until.saturating_duration_since(ambient::now());
+        limited.retry_after = left.max(Duration::from_millis(1));
+        limited.said = Some(escaped(&self.bytes).into());
+        limited
+    }
 }
 
 /// Makes text from an upstream fit for a log: on one line, and what is not
