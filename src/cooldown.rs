@@ -218,7 +218,6 @@ pub(crate) enum Effect {
 
 /// Why a call failed with `RateLimited`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
 pub enum Reason {
     /// The upstream is cooling down; the call was not sent.
     Cooling,
@@ -478,7 +477,8 @@ impl Cooldown {
             return (self, Effect::Nothing);
         }
         let until = self.running().max(now.after(wait));
-        (Self { began: now, ..self.until(until) }, Effect::Outdate)
+        // Nobody refused: where that counts, it is as if somebody did at the end.
+        (Self { began: until, ..self.until(until) }, Effect::Outdate)
     }
 
     /// One call may find out.

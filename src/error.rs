@@ -88,7 +88,8 @@ pub struct RateLimited {
     pub(crate) until: Instant,
     pub(crate) cause: Cause,
     pub(crate) reason: Reason,
-    pub(crate) said: Option<Arc<str>>,
+    /// A thin pointer: it keeps the error within what a `Result` can carry well.
+    pub(crate) said: Option<Arc<String>>,
 }
 
 impl RateLimited {
@@ -168,7 +169,7 @@ impl RateLimited {
     ///
     /// Only [`RefusalErrorLayer`](crate::RefusalErrorLayer) reads it.
     pub fn said(&self) -> Option<&str> {
-        self.said.as_deref()
+        self.said.as_deref().map(String::as_str)
     }
 }
 

@@ -167,7 +167,7 @@ fn the_names_of_the_design_are_there() {
     let _ = |limited: &RateLimited| -> (Upstream, Duration, tokio::time::Instant, u32) {
         let _: (Option<StatusCode>, Option<Duration>) = (limited.status(), limited.hint());
         match limited.reason() {
-            Reason::Cooling | Reason::Probing | Reason::Reopening | Reason::Refused | _ => {}
+            Reason::Cooling | Reason::Probing | Reason::Reopening | Reason::Refused => {}
         }
         let until = limited.until();
         (limited.upstream().clone(), limited.retry_after(), until, limited.consecutive_failures())
@@ -183,4 +183,10 @@ fn the_names_of_the_design_are_there() {
         classify::Verdict::Success | classify::Verdict::Neutral | _ => None,
     };
     seen::<Request<io::Empty>, Response<io::Empty>>();
+}
+
+#[test]
+fn the_error_is_small_enough_to_be_returned_by_value() {
+    // From 128 bytes on, clippy advises the users' functions against it.
+    assert!(size_of::<Error>() < 128, "{} bytes", size_of::<Error>());
 }

@@ -85,6 +85,7 @@ async fn durations_at_their_limits_neither_panic_nor_wrap() {
         .max_upstreams(usize::MAX)
         .build();
     let (client, cooldowns) = (client(&layer, &peer), layer.cooldowns());
+    pass(secs(7)).await;
     ask(&client, A).await;
     cooldowns.cool(&upstream(A), Duration::MAX);
 

@@ -61,7 +61,7 @@ fn the_text_says_what_happened_and_when_to_come_back() {
 
 #[test]
 fn the_text_ends_with_what_the_upstream_said() {
-    let said = |said: &str| RateLimited { said: Some(said.into()), ..refused() };
+    let said = |said: &str| RateLimited { said: Some(Arc::new(said.to_owned())), ..refused() };
 
     let text = "HTTP 429 from https://peer.example (retry after 120s)";
     assert_eq!(said("slow down").to_string(), format!("{text}: slow down"));

@@ -286,7 +286,9 @@ impl Model {
             }
             Some(Episode { failures, .. }) => (failures, Duration::ZERO),
         };
-        self.episodes[to] = Some(self.begin(failures, wait.max(left)));
+        // Nobody refused: the memory counts from the end.
+        let begun = self.begin(failures, wait.max(left));
+        self.episodes[to] = Some(Episode { last_refusal: begun.until, ..begun });
     }
 
     pub(crate) fn clear(&mut self, to: usize) {

@@ -5,7 +5,8 @@
 //! it reserves when it is readied is counted, so that nothing stays reserved
 //! unseen.
 #![allow(dead_code, reason = "each test file uses its own part")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, reason = "for tests")]
+#![allow(clippy::arithmetic_side_effects, clippy::panic, reason = "for tests")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "for tests")]
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -270,7 +271,7 @@ pub(crate) fn get(uri: &str) -> Request<()> {
 /// Sends one request through a clone; whoever hangs for a day fails the test.
 pub(crate) async fn send(client: &impl Client, uri: &str) -> Result<Response<()>, Error> {
     let call = client.clone().oneshot(get(uri));
-    timeout(secs(86_400), call).await.unwrap_or_else(|_| panic!("{uri} never answers"))
+    timeout(secs(86_400), call).await.expect("an answer")
 }
 
 /// Sends one request, and tells what became of it.
