@@ -14,11 +14,11 @@
 //! | a call asks | admitted | before `until` rejected, then the probe: **Probing** n | before the lease ends rejected, then the next probe | admitted to a free place, else rejected |
 //! | refused | **Cooling** 1 | **Cooling** n + 1, never shorter | **Cooling** n + 1 | **Cooling** 1 |
 //! | refused, stale | as refused | `until` is raised to the hint | – | – |
-//! | succeeded | – | – while it runs, then as in Probing | **Reopening** | one place more; past `reopen_width`: **Clear** |
+//! | succeeded | – | – before its `ends`, then as in Probing | **Reopening** | one place more; past `reopen_width`: **Clear** |
 //! | succeeded, stale | – | – | – | – |
-//! | exhausted | **Cooling** 0 | `until` is raised to the reset while it runs, then **Cooling** 0 | **Cooling** 0 | **Cooling** 0 |
+//! | exhausted | **Cooling** 0 | before its `ends`, `until` is raised to the reset, then **Cooling** 0 | **Cooling** 0 | **Cooling** 0 |
 //! | exhausted, stale | as exhausted | `until` is raised to the reset | – | – |
-//! | neutral | – | – | the newest probe: **Cooling** n for min(base, 1 s) | its place is free again |
+//! | neutral | – | – | the newest probe: **Cooling** n for min(base, 1 s), with a base of zero 1 s | its place is free again |
 //! | dropped | – | – | the newest probe: **Cooling** n, run out | its place is free again |
 //! | cooled by hand | **Cooling** 0 | **Cooling** n, never shorter | **Cooling** n | **Cooling** 0 |
 //!
@@ -35,7 +35,9 @@
 //!
 //! *What of a probe that outlives its lease?* Its success or refusal counts, for
 //! it is current; its being neutral or dropped does not, for a newer probe is
-//! out and will tell.
+//! out and will tell. If the newer one has ended neutral meanwhile, the upstream
+//! is Cooling again; but nobody asked for that short pause (`ends`, until when
+//! somebody did, is past), so the success still ends the episode.
 
 use std::time::Duration;
 
@@ -100,6 +102,17 @@ impl Rules {
             None => self.ladder.delay(failures),
         };
         if wait.is_zero() { LEAST } else { wait }
+    }
+
+    /// Returns how long to pause after a probe that learned nothing.
+    ///
+    /// Who turns the ladder off by a base of zero does not ask for probes back to
+    /// back.
+    fn neutral_pause(&self) -> Duration {
+        match self.ladder.base() {
+            Duration::ZERO => NEUTRAL_PAUSE,
+            base => base.min(NEUTRAL_PAUSE),
+        }
     }
 
     /// Returns the hint within its ceiling; a hint of zero is none.
@@ -319,15 +332,15 @@ impl Cooldown {
                     (self.climb(refusal, sample, now, rules), Effect::Outdate)
                 }
                 Event::Settled(from, Ending::Exhausted { reset, .. })
-                    if from.stale || now < until =>
+                    if from.stale || now < self.ends =>
                 {
                     (self.overhear(None, Some(reset), now, rules), Effect::Nothing)
                 }
                 Event::Settled(_, Ending::Exhausted { reset, sample }) => {
                     (self.drain(reset, sample, now, rules), Effect::Outdate)
                 }
-                Event::Settled(from, Ending::Succeeded) if !from.stale && now >= until => {
-                    (self.reopen(rules), Effect::Nothing)
+                Event::Settled(from, Ending::Succeeded) if !from.stale && now >= self.ends => {
+                    (self.reopen(now, rules, forget), Effect::Nothing)
                 }
                 Event::Settled(_, Ending::Succeeded | Ending::Neutral | Ending::Dropped) => {
                     (self, Effect::Nothing)
@@ -341,7 +354,9 @@ impl Cooldown {
                 Event::Settled(_, Ending::Refused { refusal, sample }) => {
                     (self.climb(refusal, sample, now, rules), Effect::Outdate)
                 }
-                Event::Settled(_, Ending::Succeeded) => (self.reopen(rules), Effect::Nothing),
+                Event::Settled(_, Ending::Succeeded) => {
+                    (self.reopen(now, rules, forget), Effect::Nothing)
+                }
                 Event::Settled(_, Ending::Exhausted { reset, sample }) => {
                     (self.drain(reset, sample, now, rules), Effect::Outdate)
                 }
@@ -349,15 +364,14 @@ impl Cooldown {
                     (self, Effect::Nothing)
                 }
                 Event::Settled(_, Ending::Neutral) => {
-                    let pause = rules.ladder.base().min(NEUTRAL_PAUSE);
-                    (self.pause(now.after(pause)), Effect::Nothing)
+                    (self.pause(now.after(rules.neutral_pause())), Effect::Nothing)
                 }
                 Event::Settled(_, Ending::Dropped) => (self.pause(now), Effect::Nothing),
                 Event::Cooled(wait) => self.cool(wait, now),
             },
             Phase::Reopening { width, in_flight } => match event {
                 Event::Asked if in_flight < width => {
-                    let taken = self.places(width, in_flight.saturating_add(1), rules);
+                    let taken = self.places(width, in_flight.saturating_add(1));
                     (taken, Effect::Admit(Role::Place))
                 }
                 Event::Asked => (self, Effect::Reject(Reason::Reopening)),
@@ -370,11 +384,12 @@ impl Cooldown {
                 }
                 Event::Settled(from, Ending::Succeeded) => {
                     let left = in_flight.saturating_sub(from.role.places());
-                    (self.places(width.saturating_add(1), left, rules), Effect::Nothing)
+                    let wider = self.places(width.saturating_add(1), left);
+                    (wider.clear_if_wide(rules), Effect::Nothing)
                 }
                 Event::Settled(from, Ending::Neutral | Ending::Dropped) => {
                     let left = in_flight.saturating_sub(from.role.places());
-                    (self.places(width, left, rules), Effect::Nothing)
+                    (self.places(width, left), Effect::Nothing)
                 }
                 Event::Cooled(wait) => self.cool(wait, now),
             },
@@ -449,7 +464,8 @@ impl Cooldown {
         let stretch = rules.jitter * sample;
         let wait = stretched(reset.min(rules.max_retry_after), stretch);
         let cause = Cause { rung: 0, status: None, hint: Some(reset) };
-        Self { cause, began: now, stretch, ..self.until(now.after(wait)) }
+        let until = self.running().max(now.after(wait));
+        Self { cause, began: now, stretch, ..self.until(until) }
     }
 
     /// What a stale call still has to say: how long to stay away, at least.
@@ -490,17 +506,29 @@ impl Cooldown {
     }
 
     /// The episode is over: the rung is forgotten, and calls come back by and by.
-    fn reopen(self, rules: &Rules) -> Self {
+    fn reopen(self, now: Moment, rules: &Rules, forget: Duration) -> Self {
         let cause = Cause { rung: 0, ..self.cause };
-        Self { cause, ..self }.places(FIRST_PLACES, 0, rules)
-    }
-
-    /// Reopening at that width, or Clear once it is wide enough.
-    fn places(self, width: u32, in_flight: u32, rules: &Rules) -> Self {
-        if width > rules.reopen_width {
+        let reopened = Self { cause, ..self }.places(FIRST_PLACES, 0);
+        if now >= reopened.forgotten_at(forget) {
             return Self::CLEAR;
         }
+        reopened.clear_if_wide(rules)
+    }
+
+    /// Reopening, with that many places.
+    fn places(self, width: u32, in_flight: u32) -> Self {
         Self { phase: Phase::Reopening { width, in_flight }, ..self }
+    }
+
+    /// Clear, once a success has made a Reopening upstream wide enough.
+    fn clear_if_wide(self, rules: &Rules) -> Self {
+        match self.phase {
+            Phase::Reopening { width, .. } if width > rules.reopen_width => Self::CLEAR,
+            Phase::Clear
+            | Phase::Cooling { .. }
+            | Phase::Probing { .. }
+            | Phase::Reopening { .. } => self,
+        }
     }
 
     /// Cooling until then because of what was heard just now.

@@ -8,6 +8,7 @@ mod map;
 mod ready;
 mod table;
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,8 @@ use tokio::time::Instant;
 
 use self::cell::Notice;
 use self::ready::{Outlook, Waiters};
-pub(crate) use self::table::Admission;
 use self::table::Table;
+pub(crate) use self::table::{Admission, Entered};
 use crate::ambient;
 use crate::cooldown::{Cause, Cooldown, Ending, Phase, Reason, Refusal, Role, Rules, told};
 use crate::error::RateLimited;
@@ -103,10 +104,9 @@ impl Cooldowns {
         all
     }
 
-    /// Returns how many upstreams are not Clear.
+    /// Returns how many upstreams are not Clear. It looks at each of them.
     pub fn len(&self) -> usize {
-        self.shared.table.sweep(self.now());
-        self.shared.table.tracked()
+        self.shared.table.count(self.now())
     }
 
     /// Returns whether every upstream is Clear.
@@ -128,14 +128,12 @@ impl Cooldowns {
     /// A longer cooldown that is running is kept, and so is the rung on the
     /// ladder. There is no ceiling, and no jitter. A wait of zero does nothing.
     pub fn cool(&self, upstream: &Upstream, wait: Duration) {
-        self.shared.table.cool(upstream, wait, self.now());
-        self.shared.waiters.changed(upstream);
+        self.change(upstream, |table, now| table.cool(upstream, wait, now));
     }
 
     /// Forgets an upstream at once: it is Clear, even if a probe is out.
     pub fn clear(&self, upstream: &Upstream) {
-        self.shared.table.clear(upstream);
-        self.shared.waiters.changed(upstream);
+        self.change(upstream, |table, _| table.clear(upstream));
     }
 
     /// Waits until a call to the upstream has a chance to be sent.
@@ -144,6 +142,11 @@ impl Cooldowns {
     /// time: the next when the first has called and its call has changed
     /// something, or after a second at the latest; all of them once the upstream
     /// is Clear. Dropping the future gives the turn to the next.
+    ///
+    /// # Panics
+    ///
+    /// Needs a tokio runtime with time, and panics without one, as every timer
+    /// of tokio's does.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -173,8 +176,14 @@ impl Cooldowns {
     #[inline]
     pub(crate) fn admit(&self, upstream: &Upstream, generation: u64, rules: &Rules) -> Admission {
         let admission = self.shared.table.admit(upstream, generation, || self.now(), rules);
-        if let Admission::Admitted { role: Role::Probe(_) | Role::Place, .. } = admission {
-            self.shared.waiters.changed(upstream);
+        match admission {
+            Admission::Admitted { role: Role::Free, .. } if is_turn_to_sweep() => {
+                self.shared.table.sweep(self.now());
+            }
+            Admission::Admitted { role: Role::Probe(_) | Role::Place, .. } => {
+                self.shared.waiters.changed(upstream);
+            }
+            Admission::Admitted { role: Role::Free, .. } | Admission::Rejected { .. } => {}
         }
         admission
     }
@@ -187,8 +196,19 @@ impl Cooldowns {
         ending: Ending,
         rules: &Rules,
     ) {
-        self.shared.table.settle(upstream, admitted, ending, self.now(), rules);
-        self.shared.waiters.changed(upstream);
+        self.change(upstream, |table, now| table.settle(upstream, admitted, ending, now, rules));
+    }
+
+    /// Changes the table, and tells who waits.
+    fn change(&self, upstream: &Upstream, change: impl FnOnce(&Table, Moment)) {
+        let Shared { table, waiters, .. } = &*self.shared;
+        let evicted = table.evicted();
+        change(table, self.now());
+        waiters.changed(upstream);
+        if table.evicted() != evicted {
+            // Whose upstream had to make room waits for nothing.
+            waiters.all_changed();
+        }
     }
 
     /// Tells a caller why it was rejected.
@@ -268,6 +288,22 @@ impl Cooldowns {
         // sure to: further than any process lives.
         instant.or_else(|| self.shared.born.checked_add(FAR)).unwrap_or(self.shared.born)
     }
+}
+
+/// How many calls that look for their upstream in vain make one that also looks
+/// for others to forget.
+///
+/// Rare enough that it costs nothing, often enough that an upstream which nobody
+/// calls any more does not keep everybody looking.
+const CALLS_PER_SWEEP: u32 = 256;
+
+/// Says yes once in so many calls of a thread: counting by thread shares nothing.
+#[inline]
+fn is_turn_to_sweep() -> bool {
+    thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+    let calls = CALLS.get().wrapping_add(1);
+    CALLS.set(calls);
+    calls.is_multiple_of(CALLS_PER_SWEEP)
 }
 
 /// A century, in days of 24 hours.
@@ -379,7 +415,7 @@ impl CooldownInfo {
         self.cause.rung
     }
 
-    /// Returns the status of the last refusal; none if it was cooled by hand.
+    /// Returns the status of the last refusal; none if there was no refusal yet.
     pub fn status(&self) -> Option<StatusCode> {
         self.cause.status
     }

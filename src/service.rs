@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
-use crate::cooldowns::{Admission, Cooldowns};
+use crate::cooldowns::{Admission, Cooldowns, Entered};
 use crate::error::{BoxError, Error};
 use crate::future::ResponseFuture;
 use crate::message::{Incoming, Outgoing};
@@ -16,7 +16,8 @@ use crate::permit::{Permit, Shared};
 ///
 /// Made by [`RetryAfterBackoffLayer`](crate::RetryAfterBackoffLayer). A call to
 /// a Cooling upstream never reaches the inner service and fails at once with
-/// [`Error::RateLimited`]; every other call is passed on as it is.
+/// [`Error::RateLimited`]; so does one that comes while a probe is out, or finds
+/// no room in a Reopening upstream. Every other call is passed on as it is.
 ///
 /// `poll_ready` is the inner service's alone: it never fails with a rate limit
 /// and never waits for one. That is why the inner service must be `Clone`: it is
@@ -105,10 +106,8 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        let table = self.shared.cooldowns.table();
-        // First the generation, then the question: see `cooldowns/table.rs`.
-        let generation = table.generation();
-        if table.is_quiet() {
+        let Entered { generation, is_quiet } = self.shared.cooldowns.table().enter();
+        if is_quiet {
             let permit = Permit::free(&self.shared, &request, generation);
             return ResponseFuture::called(self.inner.call(request), permit);
         }

@@ -68,9 +68,15 @@ impl Waiters {
     fn tell(&self, upstream: &Upstream) {
         let queue = self.queues().get(upstream).map(|standing| Arc::clone(&standing.queue));
         if let Some(queue) = queue {
-            queue.woken().changed_since = true;
-            queue.changed.notify_waiters();
+            queue.tell();
         }
+    }
+
+    /// Tells all waiters that their upstream may have changed.
+    pub(super) fn all_changed(&self) {
+        let queues: Vec<Arc<Queue>> =
+            self.queues().values().map(|standing| Arc::clone(&standing.queue)).collect();
+        queues.iter().for_each(|queue| queue.tell());
     }
 
     pub(super) async fn wait(&self, cooldowns: &Cooldowns, upstream: &Upstream) {
@@ -117,6 +123,11 @@ impl Queue {
             changed: Notify::new(),
             woken: Mutex::new(Woken { at: None, changed_since: false }),
         }
+    }
+
+    fn tell(&self) {
+        self.woken().changed_since = true;
+        self.changed.notify_waiters();
     }
 
     /// Returns how long the first in the queue has to stand back; nothing if it

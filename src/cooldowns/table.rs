@@ -72,6 +72,15 @@ struct Rank {
     entry: Arc<Entry>,
 }
 
+/// What a call reads as it enters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Entered {
+    /// The call's verdict counts where nothing has made it stale since.
+    pub(crate) generation: u64,
+    /// No upstream at all is in trouble: the call may leave.
+    pub(crate) is_quiet: bool,
+}
+
 /// The answer to a call that asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Admission {
@@ -95,16 +104,19 @@ impl Table {
         }
     }
 
-    /// Reads the generation. Every call does so before it asks anything else.
+    /// Reads what a call has to know before it asks anything else.
     #[inline]
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    pub(crate) fn enter(&self) -> Entered {
+        // In this order: who reads a raised generation must see the upstream
+        // counted that it was raised for.
+        let generation = self.generation();
+        let is_quiet = self.tracked.load(Ordering::Relaxed) == 0;
+        Entered { generation, is_quiet }
     }
 
-    /// Returns whether no upstream at all is in trouble.
     #[inline]
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.tracked.load(Ordering::Relaxed) == 0
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Returns how many upstreams are in trouble.
@@ -229,11 +241,18 @@ impl Table {
         (now < state.forgotten_at(self.forget_after)).then_some(state)
     }
 
-    /// Forgets the upstreams whose time has come.
+    /// Counts the upstreams in trouble whose time has not come.
+    pub(crate) fn count(&self, now: Moment) -> usize {
+        let entries = self.map.all();
+        entries.iter().filter(|entry| self.known(entry, now).is_some()).count()
+    }
+
+    /// Forgets some upstreams whose time has come, unless somebody is at it.
     pub(crate) fn sweep(&self, now: Moment) {
-        let mut order = self.order();
-        self.sweep_some(&mut order, now, usize::MAX);
-        self.ranked.store(order.len(), Ordering::Relaxed);
+        if let Ok(mut order) = self.order.try_lock() {
+            self.sweep_some(&mut order, now, SWEPT_AT_ONCE);
+            self.ranked.store(order.len(), Ordering::Relaxed);
+        }
     }
 
     fn apply(&self, upstream: &Upstream, now: Moment, rules: &Rules, event: impl Fn(u64) -> Event) {
@@ -291,8 +310,12 @@ impl Table {
     /// removal pays for one rank, and upstreams that are well again cost nothing.
     fn tidy(&self) {
         let most = self.tracked().saturating_mul(2).saturating_add(LINGERING);
-        if self.ranked.load(Ordering::Relaxed) > most {
-            let mut order = self.order();
+        if self.ranked.load(Ordering::Relaxed) <= most {
+            return;
+        }
+        let mut order = self.order();
+        // Somebody may have been quicker.
+        if order.len() > most {
             order.retain(|rank| rank.entry.lock().is_some());
             order.shrink_to(most);
             self.ranked.store(order.len(), Ordering::Relaxed);
