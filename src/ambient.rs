@@ -4,9 +4,12 @@
 //! (`disallowed-methods`) holds that for the clocks.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::SystemTime;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
+
+use crate::moment::Moment;
 
 /// Reads the monotonic clock: tokio's, so that tests can pause it.
 #[inline]
@@ -21,6 +24,23 @@ pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
+/// Returns the moment that an instant is, for a table that was born then.
+#[inline]
+pub(crate) fn moment(born: Instant, instant: Instant) -> Moment {
+    Moment::START.after(instant.saturating_duration_since(born))
+}
+
+/// Returns the instant that a moment is, for a table that was born then.
+pub(crate) fn instant(born: Instant, moment: Moment) -> Instant {
+    let instant = born.checked_add(moment.since(Moment::START));
+    // Where the platform's clock does not reach that far, as far as it is sure
+    // to: further than any process lives.
+    instant.or_else(|| born.checked_add(FAR)).unwrap_or(born)
+}
+
+/// A century, in days of 24 hours.
+const FAR: Duration = Duration::from_secs(36_525 * 24 * 3600);
+
 /// Draws a number from 0 up to, but not including, 1.
 pub(crate) fn sample() -> f64 {
     // 32 bits are plenty for spreading waits, and convert without loss.
@@ -28,13 +48,16 @@ pub(crate) fn sample() -> f64 {
     f64::from(u32::from_ne_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// Draws 256 bits.
-pub(crate) fn random_bytes() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for word in bytes.chunks_exact_mut(8) {
-        word.copy_from_slice(&random().to_ne_bytes());
-    }
-    bytes
+/// Returns this process's salt: 256 bits, drawn when somebody first asks.
+pub(crate) fn salt() -> [u8; 32] {
+    static SALT: OnceLock<[u8; 32]> = OnceLock::new();
+    *SALT.get_or_init(|| {
+        let mut salt = [0; 32];
+        for word in salt.chunks_exact_mut(8) {
+            word.copy_from_slice(&random().to_ne_bytes());
+        }
+        salt
+    })
 }
 
 /// Draws from the seed that the standard library gives every hash map: the
@@ -59,7 +82,9 @@ mod tests {
     }
 
     #[test]
-    fn no_two_draws_are_alike() {
-        assert_ne!(random_bytes(), random_bytes());
+    fn a_process_keeps_its_salt() {
+        assert_eq!(salt(), salt());
+        assert_ne!(salt(), [0; 32]);
+        assert_ne!(random(), random());
     }
 }

@@ -88,7 +88,8 @@ impl fmt::Debug for Head<'_> {
 /// Decides what a response says about limits.
 ///
 /// Implement it to teach the layer an upstream's own manners, and fall back to
-/// [`standard`] for the rest. It is called outside of all locks.
+/// [`standard`] for the rest. Each layer that uses it calls it once for each
+/// response, outside of all locks; so let its answer depend on the head alone.
 pub trait Classify: Send + Sync + 'static {
     /// Returns the verdict on a response.
     fn classify(&self, head: &Head<'_>) -> Verdict;

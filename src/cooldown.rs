@@ -76,7 +76,7 @@ const REOPENING_WAIT: Duration = Duration::from_millis(100);
 const FIRST_PLACES: u32 = 2;
 
 /// The least wait told to a caller: one that sleeps for it must not spin.
-const LEAST_WAIT: Duration = Duration::from_millis(1);
+pub(crate) const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// What a layer makes of its upstreams' refusals.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -550,14 +550,15 @@ impl Cooldown {
     }
 }
 
-/// Returns what a caller that is rejected at `now` is told to wait.
-pub(crate) fn told(reason: Reason, gate: Moment, now: Moment) -> Duration {
-    let wait = match reason {
-        Reason::Cooling | Reason::Refused => gate.since(now),
-        Reason::Probing => gate.since(now).min(PROBING_WAIT),
-        Reason::Reopening => REOPENING_WAIT,
+/// Returns until when a caller that is rejected at `now` is told to wait.
+#[inline]
+pub(crate) fn told(reason: Reason, gate: Moment, now: Moment) -> Moment {
+    let until = match reason {
+        Reason::Cooling | Reason::Refused => gate,
+        Reason::Probing => gate.min(now.after(PROBING_WAIT)),
+        Reason::Reopening => now.after(REOPENING_WAIT),
     };
-    wait.max(LEAST_WAIT)
+    until.max(now.after(LEAST_WAIT))
 }
 
 /// Returns `wait` and its share `stretch` on top; never less than `wait`.

@@ -212,17 +212,18 @@ impl Cooldowns {
     }
 
     /// Tells a caller why it was rejected.
+    #[inline]
     pub(crate) fn rejection(
         &self,
         upstream: Upstream,
         notice: &Notice,
         now: Moment,
     ) -> RateLimited {
-        let retry_after = told(notice.reason, notice.gate, now);
         RateLimited {
             upstream,
-            retry_after,
-            until: self.instant(now.after(retry_after)),
+            born: self.shared.born,
+            met: now,
+            until: told(notice.reason, notice.gate, now),
             cause: notice.cause,
             reason: notice.reason,
             said: None,
@@ -242,8 +243,9 @@ impl Cooldowns {
         let retry_after = state.told_refused(hint, now, rules);
         RateLimited {
             upstream,
-            retry_after,
-            until: self.instant(now.after(retry_after)),
+            born: self.shared.born,
+            met: now,
+            until: now.after(retry_after),
             cause: Cause { rung: state.cause.rung, status: Some(status), hint },
             reason: Reason::Refused,
             said: None,
@@ -278,15 +280,11 @@ impl Cooldowns {
 
     #[inline]
     fn now(&self) -> Moment {
-        Moment::START.after(ambient::now().saturating_duration_since(self.shared.born))
+        ambient::moment(self.shared.born, ambient::now())
     }
 
     fn instant(&self, moment: Moment) -> Instant {
-        let since = moment.since(Moment::START);
-        let instant = self.shared.born.checked_add(since);
-        // Where the platform's clock does not reach that far, as far as it is
-        // sure to: further than any process lives.
-        instant.or_else(|| self.shared.born.checked_add(FAR)).unwrap_or(self.shared.born)
+        ambient::instant(self.shared.born, moment)
     }
 }
 
@@ -305,9 +303,6 @@ fn is_turn_to_sweep() -> bool {
     CALLS.set(calls);
     calls.is_multiple_of(CALLS_PER_SWEEP)
 }
-
-/// A century, in days of 24 hours.
-const FAR: Duration = Duration::from_secs(36_525 * 24 * 3600);
 
 impl Default for Cooldowns {
     fn default() -> Self {

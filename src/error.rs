@@ -9,8 +9,10 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::cooldown::Cause;
+use crate::ambient;
 pub use crate::cooldown::Reason;
+use crate::cooldown::{Cause, LEAST_WAIT};
+use crate::moment::Moment;
 use crate::upstream::Upstream;
 
 /// Any error, boxed: what Tower's own middleware passes on.
@@ -84,8 +86,12 @@ impl From<RateLimited> for Error {
 #[derive(Clone, Debug)]
 pub struct RateLimited {
     pub(crate) upstream: Upstream,
-    pub(crate) retry_after: Duration,
-    pub(crate) until: Instant,
+    /// When the table was born: durations and instants are reckoned from moments
+    /// when somebody asks, as most callers ask for one of them at most.
+    pub(crate) born: Instant,
+    /// When the caller met the limit.
+    pub(crate) met: Moment,
+    pub(crate) until: Moment,
     pub(crate) cause: Cause,
     pub(crate) reason: Reason,
     /// A thin pointer: it keeps the error within what a `Result` can carry well.
@@ -122,6 +128,12 @@ impl RateLimited {
         None
     }
 
+    /// Counts the wait from `now` on; it is a millisecond at least.
+    pub(crate) fn meet(&mut self, now: Instant) {
+        self.met = ambient::moment(self.born, now);
+        self.until = self.until.max(self.met.after(LEAST_WAIT));
+    }
+
     /// Returns who set the limit.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
@@ -133,12 +145,13 @@ impl RateLimited {
     /// spin. While a probe is out or the upstream is reopening, at most a second:
     /// nobody knows then how long it takes.
     pub fn retry_after(&self) -> Duration {
-        self.retry_after
+        // The last moment there is has none after it to wait for.
+        self.until.since(self.met).max(LEAST_WAIT)
     }
 
     /// Returns when that wait is over.
     pub fn until(&self) -> Instant {
-        self.until
+        ambient::instant(self.born, self.until)
     }
 
     /// Returns how many refusals in a row have been counted.
@@ -190,7 +203,7 @@ impl fmt::Display for RateLimited {
                 write!(f, "not sent, {upstream} is reopening and has no room")
             }
         }?;
-        write!(f, " (retry after {})", Rounded(self.retry_after))?;
+        write!(f, " (retry after {})", Rounded(self.retry_after()))?;
         match &self.said {
             Some(said) if !said.is_empty() => write!(f, ": {said}"),
             Some(_) | None => Ok(()),

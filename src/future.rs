@@ -57,10 +57,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             Projected::Called { call, permit } => match ready!(call.poll(cx)) {
-                Ok(response) => {
-                    permit.answered(&response);
-                    Poll::Ready(Ok(response))
-                }
+                Ok(response) if permit.is_settled_by(&response) => Poll::Ready(Ok(response)),
+                Ok(response) => answered(permit, response),
                 Err(error) => {
                     permit.failed();
                     Poll::Ready(Err(Error::inner(error)))
@@ -73,6 +71,14 @@ where
             },
         }
     }
+}
+
+/// Everything but the success of a free call; kept apart so that the healthy
+/// path stays short.
+#[cold]
+fn answered<R: Incoming>(permit: &mut Permit, response: R) -> Poll<Result<R, Error>> {
+    permit.answered(&response);
+    Poll::Ready(Ok(response))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

@@ -8,7 +8,8 @@
 //!
 //! # Where a hint stands
 //!
-//! The first of these headers that has a readable hint wins:
+//! The first of these headers that has a readable hint above zero wins; where there is none, a
+//! hint of zero is one:
 //!
 //! | header | unit | who sends it |
 //! |---|---|---|
@@ -105,10 +106,12 @@ const IN_MILLISECONDS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-
 /// ```
 pub fn from_headers(headers: &HeaderMap, received_at: SystemTime) -> Option<Duration> {
     let exact =
-        IN_MILLISECONDS.into_iter().find_map(|name| longest(headers, name, item::milliseconds));
-    exact.or_else(|| {
+        IN_MILLISECONDS.into_iter().filter_map(|name| longest(headers, name, item::milliseconds));
+    // A zero counts as none where a header behind it knows better.
+    let waits = |wait: &Duration| !wait.is_zero();
+    exact.clone().find(waits).or_else(|| {
         let now = now(headers, received_at);
-        longest(headers, RETRY_AFTER, |item| item::wait(item, now))
+        longest(headers, RETRY_AFTER, |item| item::wait(item, now)).or_else(|| exact.max())
     })
 }
 

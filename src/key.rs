@@ -66,12 +66,13 @@ impl fmt::Debug for Head<'_> {
 }
 
 /// Names the origin, from the URI or else from the `Host` header.
+#[inline]
 pub(crate) fn origin(
     scheme: Option<&str>,
     authority: Option<&str>,
     headers: &HeaderMap,
 ) -> Upstream {
-    match authority.or_else(|| host(headers)) {
+    match authority.filter(|authority| !authority.is_empty()).or_else(|| host(headers)) {
         Some(authority) => Upstream::origin(scheme, authority),
         None => Upstream::unnamed(),
     }
@@ -85,7 +86,7 @@ pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
 
 /// Names the upstream of a request.
 ///
-/// It is called once for each call, outside of all locks.
+/// Each layer that uses it calls it once for each call, outside of all locks.
 pub trait Key: Send + Sync + 'static {
     /// Returns who the request goes to, as far as limits go.
     fn upstream(&self, head: &Head<'_>) -> Upstream;
@@ -137,7 +138,11 @@ impl<F> fmt::Debug for FromFn<F> {
     }
 }
 
-/// Keeps origins apart. What a layer does by default, for keys that build on it.
+/// Keeps origins apart: for keys that build on it.
+///
+/// A layer does so by default. Passed as a key, it differs in one thing: a client
+/// that follows redirects by itself is then charged where it asked, and not where
+/// it was refused.
 pub fn by_origin() -> ByOrigin {
     ByOrigin(())
 }
@@ -256,7 +261,7 @@ impl Key for ByPathPrefix {
 /// # let _ = layer;
 /// ```
 pub fn by_header(name: HeaderName) -> ByHeader {
-    let salt = crate::ambient::random_bytes().into();
+    let salt = crate::ambient::salt().into();
     ByHeader { name, salt, kind: Kind::Ephemeral }
 }
 

@@ -212,8 +212,8 @@ impl RetryAfterBackoffLayerBuilder {
     /// Makes the layer.
     #[must_use]
     pub fn build(self) -> RetryAfterBackoffLayer {
-        let Self { rules, key, classifier, .. } = self.clone();
         let cooldowns = self.cooldowns.clone().unwrap_or_else(|| self.table().build());
+        let Self { rules, key, classifier, .. } = self;
         let shared = Shared { cooldowns, rules, key, classifier };
         RetryAfterBackoffLayer { shared: Arc::new(shared) }
     }

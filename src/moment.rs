@@ -1,7 +1,7 @@
 //! Points in time as the table counts them.
 //!
-//! One machine word, so that a rejection can read it without a lock. Only the
-//! handle (`cooldowns.rs`) turns moments into instants and back.
+//! One machine word, so that a rejection can read it without a lock. What turns
+//! moments into instants and back stands in `ambient.rs`.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub(crate) struct Moment(u64);
 impl Moment {
     /// The birth of the table.
     pub(crate) const START: Self = Self(0);
+
     /// Returns the moment that many nanoseconds after the start.
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -25,6 +26,7 @@ impl Moment {
     }
 
     /// Returns the moment `wait` later, the last moment there is at the latest.
+    #[inline]
     pub(crate) fn after(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(nanos(wait)))
     }
@@ -36,6 +38,7 @@ impl Moment {
 }
 
 /// Counts the nanoseconds of `wait`; what does not fit is the ceiling.
+#[inline]
 pub(crate) fn nanos(wait: Duration) -> u64 {
     wait.as_secs()
         .checked_mul(1_000_000_000)

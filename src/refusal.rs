@@ -76,6 +76,10 @@ struct Reading {
 /// The default of [`RefusalErrorLayer::body_bytes`]: three lines of a log.
 const DEFAULT_BODY_BYTES: usize = 256;
 
+/// The ceiling of [`RefusalErrorLayer::body_bytes`]: an error is no place for
+/// more, and an upstream that never stops could fill the memory.
+const MOST_BODY_BYTES: usize = 64 * 1024;
+
 /// The default of [`RefusalErrorLayer::body_timeout`].
 ///
 /// The start of a body usually comes with the head; who has to wait longer for
@@ -89,11 +93,11 @@ impl RefusalErrorLayer {
         Self { shared: Arc::clone(backoff.shared()), reading }
     }
 
-    /// Sets how many bytes of the body are kept at most; 256 by default. With
-    /// zero the body is not read at all.
+    /// Sets how many bytes of the body are kept at most; 256 by default, and never
+    /// more than 64 KiB. With zero the body is not read at all.
     #[must_use]
     pub fn body_bytes(mut self, most: usize) -> Self {
-        self.reading.most = most;
+        self.reading.most = most.min(MOST_BODY_BYTES);
         self
     }
 
@@ -303,8 +307,7 @@ impl Start {
 
     /// Completes the error, whose wait is told as of now.
     fn complete(&self, mut limited: RateLimited) -> RateLimited {
-        let left = limited.until.saturating_duration_since(ambient::now());
-        limited.retry_after = left.max(Duration::from_millis(1));
+        limited.meet(ambient::now());
         limited.said = Some(escaped(&self.bytes).into());
         limited
     }

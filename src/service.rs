@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
+use crate::cooldown::Role;
 use crate::cooldowns::{Admission, Cooldowns, Entered};
 use crate::error::{BoxError, Error};
 use crate::future::ResponseFuture;
 use crate::message::{Incoming, Outgoing};
-use crate::permit::{Permit, Shared};
+use crate::permit::{Destination, Permit, Shared};
 
 /// A service that holds calls back while their upstream is cooling down.
 ///
@@ -65,6 +66,7 @@ impl<S> RetryAfterBackoff<S> {
     }
 
     /// Somebody is in trouble: look whether it is this call's upstream.
+    #[inline]
     fn call_with_care<R>(&mut self, generation: u64, request: R) -> ResponseFuture<S::Future>
     where
         S: Service<R> + Clone,
@@ -73,7 +75,13 @@ impl<S> RetryAfterBackoff<S> {
         let Shared { cooldowns, rules, .. } = &*self.shared;
         let upstream = self.shared.upstream(&request);
         match cooldowns.admit(&upstream, generation, rules) {
+            Admission::Admitted { generation, role: Role::Free } => {
+                let call = self.inner.call(request);
+                let destination = Destination::Named(upstream);
+                ResponseFuture::called(call, Permit::free(&self.shared, destination, generation))
+            }
             Admission::Admitted { generation, role } => {
+                // Should the inner service panic, the place or the probe is given back.
                 let permit = Permit::new(&self.shared, upstream, (generation, role));
                 ResponseFuture::called(self.inner.call(request), permit)
             }
@@ -108,8 +116,12 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         let Entered { generation, is_quiet } = self.shared.cooldowns.table().enter();
         if is_quiet {
-            let permit = Permit::free(&self.shared, &request, generation);
-            return ResponseFuture::called(self.inner.call(request), permit);
+            // The permit is made after the call: moved about less, it is cheaper,
+            // and should the inner service panic, it would hold nothing.
+            let destination = self.shared.note(&request);
+            let call = self.inner.call(request);
+            let permit = Permit::free(&self.shared, destination, generation);
+            return ResponseFuture::called(call, permit);
         }
         self.call_with_care(generation, request)
     }

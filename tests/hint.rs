@@ -183,9 +183,12 @@ mod milliseconds {
     }
 
     #[test]
-    fn zero_is_a_hint_too() {
-        let lines = [("retry-after-ms", "0"), ("retry-after", "2")];
-        assert_eq!(read(&lines), seconds(0));
+    fn zero_hides_no_hint_behind_it_and_is_one_by_itself() {
+        let lines = [("retry-after-ms", "0"), ("retry-after", "2"), ("x-ms-retry-after-ms", "0")];
+        assert_eq!(read(&lines), seconds(2));
+        assert_eq!(read(&lines[..1]), seconds(0));
+        assert_eq!(read(&[lines[0], ("retry-after", "garbage")]), seconds(0));
+        assert_eq!(read(&[lines[0], ("x-amz-retry-after", "7000"), lines[1]]), seconds(7));
     }
 
     #[test]

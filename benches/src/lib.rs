@@ -1,6 +1,8 @@
 //! What the benches share: an inner service that does nothing, the layer around
 //! it in each state worth measuring, and one call.
 
+pub mod pace;
+
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::pin::pin;
@@ -15,7 +17,7 @@ use tower_retry_after::{Cooldowns, RetryAfterBackoff, RetryAfterBackoffLayer, Up
 pub const ORIGIN: &str = "https://api.example.com";
 
 /// How many calls a count of instructions covers.
-pub const CALLS: u32 = 100;
+pub const CALLS: usize = 100;
 
 /// How many other upstreams are in trouble where some are.
 pub const OTHERS: usize = 10_000;
@@ -88,10 +90,6 @@ pub fn upstream(origin: &str) -> Upstream {
 }
 
 /// Reads a URI; each is built anew and shares nothing with any other.
-///
-/// # Panics
-///
-/// Panics if `origin` is not the start of a URI.
 #[must_use]
 pub fn uri(origin: &str) -> Uri {
     let uri = format!("{origin}/v1/items").parse();
@@ -107,10 +105,6 @@ pub fn request(uri: Uri) -> Request<()> {
 }
 
 /// One call: readied, called, and polled to its end.
-///
-/// # Panics
-///
-/// Panics if the service is not ready or has no answer at once.
 #[inline]
 pub fn call<S>(service: &mut S, request: Request<()>) -> Result<S::Response, S::Error>
 where
@@ -126,6 +120,7 @@ where
 }
 
 /// Reads the clock.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 pub fn now() -> Instant {
     Instant::now()

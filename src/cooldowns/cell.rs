@@ -37,6 +37,7 @@ impl Cell {
 
     /// Reads what was published last; nothing while a writer is at it, or where
     /// the answer has to be thought over.
+    #[inline]
     pub(crate) fn notice(&self) -> Option<Notice> {
         self.published.read()
     }
@@ -112,6 +113,7 @@ impl Published {
         self.version.store(version.wrapping_add(2), Ordering::Release);
     }
 
+    #[inline]
     fn read(&self) -> Option<Notice> {
         let version = self.version.load(Ordering::Acquire);
         let gate = self.gate.load(Ordering::Relaxed);

@@ -25,6 +25,7 @@ impl Map {
     }
 
     /// Reads an entry in place.
+    #[inline]
     pub(crate) fn read<T>(&self, upstream: &Upstream, read: impl FnOnce(&Entry) -> T) -> Option<T> {
         let guard = self.entries.guard();
         let (key, ()) = self.entries.get_key_value(upstream, &guard)?;
@@ -38,9 +39,9 @@ impl Map {
         Some(Arc::clone(&key.0))
     }
 
-    /// Publishes an entry; says no if the upstream has one.
-    pub(crate) fn try_insert(&self, entry: Arc<Entry>) -> bool {
-        self.entries.pin().try_insert(Key(entry), ()).is_ok()
+    /// Publishes the entry of an upstream that has none.
+    pub(crate) fn insert(&self, entry: Arc<Entry>) {
+        self.entries.pin().insert(Key(entry), ());
     }
 
     pub(crate) fn remove(&self, upstream: &Upstream) {

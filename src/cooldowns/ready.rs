@@ -76,7 +76,9 @@ impl Waiters {
     pub(super) fn all_changed(&self) {
         let queues: Vec<Arc<Queue>> =
             self.queues().values().map(|standing| Arc::clone(&standing.queue)).collect();
-        queues.iter().for_each(|queue| queue.tell());
+        for queue in queues {
+            queue.tell();
+        }
     }
 
     pub(super) async fn wait(&self, cooldowns: &Cooldowns, upstream: &Upstream) {

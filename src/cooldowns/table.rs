@@ -286,24 +286,27 @@ impl Table {
         let entry = Arc::new(Entry { upstream: upstream.clone(), cell });
         // Nobody else has the entry yet; who finds it from here on waits.
         let mut locked = entry.cell.lock();
-        self.rank(&entry, state.ends, now);
-        if !self.map.try_insert(Arc::clone(&entry)) {
-            locked.set(Cooldown::CLEAR, self.forget_after);
-            self.tracked.fetch_sub(1, Ordering::Relaxed);
+        if !self.publish(&entry, state.ends, now) {
             return false;
         }
         locked.set_generation(self.raise());
         true
     }
 
-    /// Counts an entry and puts it in order, after making room for it.
-    fn rank(&self, entry: &Arc<Entry>, ends: Moment, now: Moment) {
+    /// Makes room for an entry, counts it, puts it in order and into the map; one
+    /// at a time, so that nobody makes room in vain.
+    fn publish(&self, entry: &Arc<Entry>, ends: Moment, now: Moment) -> bool {
         let mut order = self.order();
+        if self.map.get(&entry.upstream).is_some() {
+            return false;
+        }
         self.sweep_some(&mut order, now, SWEPT_AT_ONCE);
         while self.tracked() >= self.max_upstreams && self.evict(&mut order, now) {}
         self.tracked.fetch_add(1, Ordering::Relaxed);
         order.push(Rank { ends, entry: Arc::clone(entry) });
         self.ranked.store(order.len(), Ordering::Relaxed);
+        self.map.insert(Arc::clone(entry));
+        true
     }
 
     /// Takes the ranks of removed entries out, once they are the most; so each

@@ -5,8 +5,9 @@ fn limited(reason: Reason, status: Option<u16>, retry_after: Duration) -> RateLi
     let status = status.map(|status| StatusCode::from_u16(status).unwrap());
     RateLimited {
         upstream: Upstream::from_uri(&"https://me:secret@peer.example/".parse().unwrap()),
-        retry_after,
-        until: ambient::now(),
+        born: ambient::now(),
+        met: Moment::START,
+        until: Moment::START.after(retry_after),
         cause: Cause { rung: 3, status, hint: Some(Duration::from_secs(7)) },
         reason,
         said: None,
@@ -145,7 +146,7 @@ fn all_facts_can_be_asked_for() {
 
     assert_eq!(limited.upstream().to_string(), "https://peer.example");
     assert_eq!(limited.retry_after(), Duration::from_secs(5));
-    assert_eq!(limited.until(), limited.until);
+    assert_eq!(limited.until(), limited.born + Duration::from_secs(5));
     assert_eq!(limited.consecutive_failures(), 3);
     assert_eq!(limited.status(), Some(StatusCode::TOO_MANY_REQUESTS));
     assert_eq!(limited.hint(), Some(Duration::from_secs(7)));

@@ -49,7 +49,7 @@ fn skip(list: &[u8]) -> Option<&[u8]> {
     let first = trim(first);
     let is_word = !first.is_empty() && first.iter().all(u8::is_ascii_alphabetic);
     match rest {
-        Some(rest) if is_word && date::begins_with_day(trim(rest)) => piece(rest).1,
+        Some(rest) if is_word && date::begins_with_day(rest.trim_ascii_start()) => piece(rest).1,
         rest => rest,
     }
 }

@@ -179,7 +179,7 @@ fn control_characters_are_escaped_where_they_are_shown() {
 
     let shown = hostile.to_string();
 
-    assert_eq!(shown, "a\\r\\nINFO all is well\\u{1b}[2J\\u{85}\\u{0}");
+    assert_eq!(shown, "a\\r\\nINFO all is well\\u{1b}[2J\\u{85}\\0");
     assert_eq!(format!("{hostile:?}"), format!("Upstream({shown})"));
 }
 

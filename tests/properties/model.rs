@@ -239,6 +239,11 @@ impl Model {
             Phase::Cooling { until } => until,
             Phase::Probing { .. } | Phase::Reopening { .. } => Duration::ZERO,
         };
+        // A pause after a probe without news is nothing that anybody asked for.
+        let asked_until = match episode.phase {
+            Phase::Cooling { .. } => episode.until,
+            Phase::Probing { .. } | Phase::Reopening { .. } => Duration::ZERO,
+        };
         let is_newest_probe =
             matches!(episode.phase, Phase::Probing { newest, .. } if newest == call.left);
         match answer {
@@ -247,13 +252,14 @@ impl Model {
                 let wait = self.settings.cooldown(failures, hint);
                 Some(self.begin(failures, wait.max(runs_until.saturating_sub(self.now))))
             }
-            Some(Answer::Exhausted(_)) if self.now < runs_until => {
+            Some(Answer::Exhausted(_)) if self.now < asked_until => {
                 Some(self.heard_late(episode, answer))
             }
             Some(Answer::Exhausted(reset)) => {
-                Some(self.begin(0, reset.min(self.settings.max_retry_after)))
+                let wait = reset.min(self.settings.max_retry_after);
+                Some(self.begin(0, wait.max(runs_until.saturating_sub(self.now))))
             }
-            Some(Answer::Succeeded) if self.now < runs_until => Some(episode),
+            Some(Answer::Succeeded) if self.now < asked_until => Some(episode),
             Some(Answer::Succeeded) => {
                 let width = match episode.phase {
                     Phase::Reopening { width } => width + 1,
@@ -264,7 +270,11 @@ impl Model {
                 (!is_clear).then_some(Episode { phase, failures: 0, ..episode })
             }
             Some(Answer::Neutral | Answer::Failed) if is_newest_probe => {
-                let until = self.now + self.settings.base.min(SECOND);
+                let pause = match self.settings.base {
+                    Duration::ZERO => SECOND,
+                    base => base.min(SECOND),
+                };
+                let until = self.now + pause;
                 Some(Episode { phase: Phase::Cooling { until }, ..episode })
             }
             None if is_newest_probe => {

@@ -32,8 +32,8 @@ fn a_dropped_probe_lets_the_next_caller_probe_at_once_on_the_same_rung() {
 }
 
 #[test]
-fn a_neutral_probe_pauses_for_a_second_or_a_shorter_base() {
-    for (base_millis, pause_millis) in [(60_000, 1000), (1000, 1000), (300, 300), (0, 0)] {
+fn a_neutral_probe_pauses_for_a_second_or_a_shorter_base_but_never_not_at_all() {
+    for (base_millis, pause_millis) in [(60_000, 1000), (1000, 1000), (300, 300), (0, 1000)] {
         let ladder = Ladder::new(Duration::from_millis(base_millis), secs(1800));
         let rules = Rules { ladder, ..Rules::default() };
         let scene = Scene { rules, ..probing() }.then(Event::Settled(probe(2), NEUTRAL), 1010);
@@ -79,12 +79,15 @@ fn a_superseded_success_after_the_newest_was_dropped_ends_the_episode() {
 }
 
 #[test]
-fn a_superseded_success_does_not_cut_a_pause_short() {
+fn a_superseded_success_ends_the_episode_though_the_newest_probe_was_neutral() {
     let scene = probing().then(Event::Asked, 1030);
     let paused = scene.then(Event::Settled(probe(3), NEUTRAL), 1035);
 
-    assert_eq!(paused.then(succeeded(probe(2)), 1035).until(), at(1036));
-    assert_eq!(paused.then(succeeded(probe(2)), 1036).phase(), open(2, 0));
+    // Nobody asked for the pause; what somebody asked for is kept to the end.
+    assert_eq!(paused.then(succeeded(probe(2)), 1035).phase(), open(2, 0));
+    let asked = paused.then(refused(STALE, asking(60)), 1035);
+    assert_eq!(asked.then(succeeded(probe(2)), 1094).until(), at(1095));
+    assert_eq!(asked.then(succeeded(probe(2)), 1095).phase(), open(2, 0));
 }
 
 #[test]

@@ -44,10 +44,10 @@ fn a_rejection_tells_the_rest_of_the_cooldown_and_little_while_a_probe_is_out() 
         (Reason::Probing, 1030, 1000, secs(1)),
         (Reason::Refused, 1000, 900, secs(100)),
     ] {
-        assert_eq!(told(reason, at(gate), at(now)), wait, "{reason:?}");
+        assert_eq!(told(reason, at(gate), at(now)).since(at(now)), wait, "{reason:?}");
     }
-    assert_eq!(told(Reason::Probing, at(10).after(half), at(10)), half);
-    assert!(told(Reason::Reopening, at(0), at(10)) <= secs(1));
+    assert_eq!(told(Reason::Probing, at(10).after(half), at(10)).since(at(10)), half);
+    assert!(told(Reason::Reopening, at(0), at(10)).since(at(10)) <= secs(1));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_rejection_never_tells_less_than_a_millisecond() {
     let least = Duration::from_millis(1);
     for reason in [Reason::Cooling, Reason::Probing, Reason::Reopening, Reason::Refused] {
         for gate in [at(10), at(9), at(10).after(Duration::from_nanos(1))] {
-            assert!(told(reason, gate, at(10)) >= least, "{reason:?}");
+            assert!(told(reason, gate, at(10)).since(at(10)) >= least, "{reason:?}");
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::table::Entry;
+use crate::cooldowns::table::Entry;
 use crate::sync::{AtomicUsize, Ordering};
 use crate::upstream::Upstream;
 
@@ -50,12 +50,11 @@ impl Map {
         self.ledger().entry(number)
     }
 
-    pub(crate) fn try_insert(&self, entry: Arc<Entry>) -> bool {
-        let Some(slot) = self.slot(entry.upstream()) else {
-            return false;
-        };
-        let number = self.ledger().note(entry);
-        slot.compare_exchange(VACANT, number, Ordering::Release, Ordering::Relaxed).is_ok()
+    pub(crate) fn insert(&self, entry: Arc<Entry>) {
+        if let Some(slot) = self.slot(entry.upstream()) {
+            let number = self.ledger().note(entry);
+            slot.store(number, Ordering::Release);
+        }
     }
 
     pub(crate) fn remove(&self, upstream: &Upstream) {

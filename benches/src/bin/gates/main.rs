@@ -1,0 +1,44 @@
+//! Measures what the crate promises of speed and memory, and fails where a gate
+//! is missed.
+
+mod instructions;
+mod threads;
+
+use std::process::{Command, ExitCode};
+
+/// Whether every gate has held so far.
+struct Gates {
+    held: bool,
+}
+
+impl Gates {
+    /// Says how a gate stands, and remembers if it is missed.
+    fn hold(&mut self, held: bool) -> &'static str {
+        self.held &= held;
+        if held { "ok" } else { "MISSED" }
+    }
+}
+
+/// Runs something else of this package.
+fn cargo(args: &[&str]) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(args.first()).args(["--quiet", "--package", env!("CARGO_PKG_NAME")]);
+    cargo.args(args.iter().skip(1));
+    cargo
+}
+
+fn main() -> ExitCode {
+    let mut gates = Gates { held: true };
+    threads::run(&mut gates);
+    instructions::run(&mut gates);
+    // A program of its own: its allocator counts, which takes time.
+    gates.held &=
+        cargo(&["run", "--release", "--bin", "memory"]).status().is_ok_and(|run| run.success());
+    if gates.held {
+        println!("\nevery gate holds");
+        ExitCode::SUCCESS
+    } else {
+        println!("\na gate is MISSED");
+        ExitCode::FAILURE
+    }
+}

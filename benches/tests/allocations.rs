@@ -1,0 +1,49 @@
+//! A call through the layer allocates nothing, whatever the table holds.
+
+use http::Request;
+use tower_retry_after_benches::{
+    Layered, ORIGIN, call, others, quiet, rejected, request, upstream, uri,
+};
+
+const CALLS: usize = 1_000;
+
+/// Counts the allocations of calls that come after the first.
+fn allocations(mut service: Layered) -> u64 {
+    let mut requests: Vec<Request<()>> = (0..=CALLS).map(|_| request(uri(ORIGIN))).collect();
+    let mut call_one = |request| drop(call(&mut service, request));
+    requests.pop().map(&mut call_one);
+
+    allocation_counter::measure(|| requests.drain(..).for_each(call_one)).count_total
+}
+
+#[test]
+fn a_call_allocates_nothing_while_nothing_is_cooling() {
+    assert_eq!(allocations(quiet()), 0);
+}
+
+#[test]
+fn a_call_allocates_nothing_while_ten_thousand_others_are_cooling() {
+    assert_eq!(allocations(others()), 0);
+}
+
+#[test]
+fn a_rejection_allocates_nothing() {
+    assert_eq!(allocations(rejected()), 0);
+}
+
+#[test]
+fn the_counter_counts() {
+    let info = allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1))));
+    assert_eq!(info.count_total, 1);
+}
+
+#[test]
+fn the_cases_are_what_they_say() {
+    let state = |service: Layered| {
+        let cooldowns = service.cooldowns();
+        (cooldowns.len(), cooldowns.get(&upstream(ORIGIN)).is_some())
+    };
+    assert_eq!(state(quiet()), (0, false));
+    assert_eq!(state(others()), (tower_retry_after_benches::OTHERS, false));
+    assert_eq!(state(rejected()), (1, true));
+}

@@ -1,0 +1,8 @@
+//! The promises that hold whatever the threads do.
+
+mod bursts;
+mod forgetting;
+mod neighbours;
+mod notices;
+mod probes;
+mod reopening;
