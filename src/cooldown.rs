@@ -104,6 +104,12 @@ impl Rules {
         if wait.is_zero() { LEAST } else { wait }
     }
 
+    /// Returns the share that chance adds to a cooldown.
+    #[expect(clippy::cast_possible_truncation, reason = "chance needs no more digits")]
+    fn stretch(&self, sample: f64) -> f32 {
+        (self.jitter * sample) as f32
+    }
+
     /// Returns how long to pause after a probe that learned nothing.
     ///
     /// Who turns the ladder off by a base of zero does not ask for probes back to
@@ -279,12 +285,36 @@ pub(crate) struct Cooldown {
     /// Until when that one asked us to stay away, whatever probes did since.
     pub(crate) ends: Moment,
     /// The jitter drawn for this cooldown: the share added to each wait.
-    stretch: f64,
+    stretch: f32,
     /// The number of the newest probe.
     probe: u32,
 }
 
+/// What is known of an upstream but for the cause, which the table keeps where
+/// rejections read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Course {
+    phase: Phase,
+    pub(crate) generation: u64,
+    began: Moment,
+    ends: Moment,
+    stretch: f32,
+    probe: u32,
+}
+
 impl Cooldown {
+    /// Puts a state together that was kept in two parts.
+    pub(crate) fn of(cause: Cause, course: Course) -> Self {
+        let Course { phase, generation, began, ends, stretch, probe } = course;
+        Self { phase, cause, generation, began, ends, stretch, probe }
+    }
+
+    /// Returns the part beside the cause.
+    pub(crate) fn course(&self) -> Course {
+        let Self { phase, cause: _, generation, began, ends, stretch, probe } = *self;
+        Course { phase, generation, began, ends, stretch, probe }
+    }
+
     /// An upstream of which no refusal is known.
     pub(crate) const CLEAR: Self = Self {
         phase: Phase::Clear,
@@ -452,7 +482,7 @@ impl Cooldown {
     /// One rung up, and the wait of that rung; never shorter than what runs.
     fn climb(self, refusal: Refusal, sample: f64, now: Moment, rules: &Rules) -> Self {
         let rung = self.cause.rung.saturating_add(1);
-        let stretch = rules.jitter * sample;
+        let stretch = rules.stretch(sample);
         let wait = stretched(rules.wait(rung, refusal.hint), stretch);
         let until = self.running().max(now.after(wait));
         let cause = Cause { rung, status: Some(refusal.status), hint: refusal.hint };
@@ -461,7 +491,7 @@ impl Cooldown {
 
     /// A cooldown without a rung, for an upstream that has given its last.
     fn drain(self, reset: Duration, sample: f64, now: Moment, rules: &Rules) -> Self {
-        let stretch = rules.jitter * sample;
+        let stretch = rules.stretch(sample);
         let wait = stretched(reset.min(rules.max_retry_after), stretch);
         let cause = Cause { rung: 0, status: None, hint: Some(reset) };
         let until = self.running().max(now.after(wait));
@@ -562,8 +592,8 @@ pub(crate) fn told(reason: Reason, gate: Moment, now: Moment) -> Moment {
 }
 
 /// Returns `wait` and its share `stretch` on top; never less than `wait`.
-fn stretched(wait: Duration, stretch: f64) -> Duration {
-    let more = wait.as_secs_f64() * stretch.max(0.0);
+fn stretched(wait: Duration, stretch: f32) -> Duration {
+    let more = wait.as_secs_f64() * f64::from(stretch.max(0.0));
     wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or(Duration::MAX))
 }
 

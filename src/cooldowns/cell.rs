@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::cooldown::{Cause, Cooldown, Phase, Reason};
+use crate::cooldown::{Cause, Cooldown, Course, Phase, Reason};
 use crate::moment::Moment;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence};
 
@@ -16,7 +16,8 @@ use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence};
 #[derive(Debug)]
 pub(crate) struct Cell {
     published: Published,
-    state: Mutex<Cooldown>,
+    /// The rest of the state: what is published is not kept twice.
+    course: Mutex<Course>,
 }
 
 /// What a rejection needs to know, as it stood at one moment.
@@ -32,7 +33,7 @@ impl Cell {
     pub(crate) fn new(state: Cooldown, forget: Duration) -> Self {
         let published = Published::new();
         published.write(&state, forget);
-        Self { published, state: Mutex::new(state) }
+        Self { published, course: Mutex::new(state.course()) }
     }
 
     /// Reads what was published last; nothing while a writer is at it, or where
@@ -45,8 +46,8 @@ impl Cell {
     /// Takes the lock. Nothing that can panic runs under it, so that a poisoned
     /// lock would still guard a whole state.
     pub(crate) fn lock(&self) -> Locked<'_> {
-        let state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Locked { published: &self.published, state }
+        let course = self.course.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Locked { published: &self.published, course }
     }
 }
 
@@ -54,25 +55,25 @@ impl Cell {
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {
     published: &'a Published,
-    state: MutexGuard<'a, Cooldown>,
+    course: MutexGuard<'a, Course>,
 }
 
 impl Locked<'_> {
     pub(crate) fn get(&self) -> Cooldown {
-        *self.state
+        Cooldown::of(self.published.cause(), *self.course)
     }
 
     /// Replaces the state, for readers without the lock as well.
     pub(crate) fn set(&mut self, next: Cooldown, forget: Duration) {
-        if *self.state != next {
+        if self.get() != next {
             self.published.write(&next, forget);
-            *self.state = next;
+            *self.course = next.course();
         }
     }
 
     /// Notes from which generation on calls are current; only verdicts ask.
     pub(crate) fn set_generation(&mut self, generation: u64) {
-        self.state.generation = generation;
+        self.course.generation = generation;
     }
 }
 
@@ -117,17 +118,27 @@ impl Published {
     fn read(&self) -> Option<Notice> {
         let version = self.version.load(Ordering::Acquire);
         let gate = self.gate.load(Ordering::Relaxed);
-        let rung = self.rung.load(Ordering::Relaxed);
-        let seconds = self.hint_seconds.load(Ordering::Relaxed);
-        let rest = self.rest.load(Ordering::Relaxed);
+        let (rung, seconds, rest) = self.words();
         fence(Ordering::Acquire);
         let whole = version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
         if !whole || gate == 0 {
             return None;
         }
-        let (reason, status, nanos) = unpack(rest);
-        let hint = nanos.map(|nanos| Duration::new(seconds, nanos));
-        Some(Notice { gate: Moment::from_nanos(gate), reason, cause: Cause { rung, status, hint } })
+        let reason = if rest & PROBING == 0 { Reason::Cooling } else { Reason::Probing };
+        Some(Notice { gate: Moment::from_nanos(gate), reason, cause: cause(rung, seconds, rest) })
+    }
+
+    /// Reads the cause; the caller holds the lock.
+    fn cause(&self) -> Cause {
+        let (rung, seconds, rest) = self.words();
+        cause(rung, seconds, rest)
+    }
+
+    #[inline]
+    fn words(&self) -> (u32, u64, u64) {
+        let rung = self.rung.load(Ordering::Relaxed);
+        let seconds = self.hint_seconds.load(Ordering::Relaxed);
+        (rung, seconds, self.rest.load(Ordering::Relaxed))
     }
 }
 
@@ -150,13 +161,15 @@ fn pack(state: &Cooldown) -> u64 {
     probing | status << STATUS_SHIFT | nanos
 }
 
-fn unpack(rest: u64) -> (Reason, Option<StatusCode>, Option<u32>) {
-    let reason = if rest & PROBING == 0 { Reason::Cooling } else { Reason::Probing };
+/// Unpacks what was packed.
+#[inline]
+fn cause(rung: u32, seconds: u64, rest: u64) -> Cause {
     let status = u16::try_from(rest >> STATUS_SHIFT & STATUS_MASK)
         .ok()
         .and_then(|status| StatusCode::from_u16(status).ok());
-    let nanos = (rest & HINTED != 0).then(|| u32::try_from(rest & NANOS_MASK).unwrap_or(0));
-    (reason, status, nanos)
+    let nanos = u32::try_from(rest & NANOS_MASK).unwrap_or_default();
+    let hint = (rest & HINTED != 0).then(|| Duration::new(seconds, nanos));
+    Cause { rung, status, hint }
 }
 
 #[cfg(test)]
