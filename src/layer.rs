@@ -239,3 +239,71 @@ impl fmt::Debug for RetryAfterBackoffLayerBuilder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn memory(layer: &RetryAfterBackoffLayer) -> (usize, Duration) {
+        let table = layer.shared.cooldowns.table();
+        (table.max_upstreams(), table.forget_after())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_readme() {
+        let layer = RetryAfterBackoffLayer::new();
+
+        let rules = Rules {
+            ladder: Ladder::new(secs(60), secs(1800)),
+            max_retry_after: secs(3600),
+            trust_hints: false,
+            jitter: 0.0,
+            probe_lease: secs(30),
+            reopen_width: 64,
+        };
+        assert_eq!(layer.shared.rules, rules);
+        assert_eq!(memory(&layer), (65_536, secs(7200)));
+        assert!(layer.shared.key.is_none() && layer.shared.classifier.is_none());
+    }
+
+    #[test]
+    fn an_api_client_has_a_short_ladder_and_trusts_hints() {
+        let api = RetryAfterBackoffLayer::for_api();
+
+        let ladder = Ladder::new(secs(1), secs(60));
+        assert_eq!(api.shared.rules, Rules { ladder, trust_hints: true, ..Rules::default() });
+        assert_eq!(memory(&api), (65_536, secs(7200)));
+    }
+
+    #[test]
+    fn the_memory_is_twice_the_longer_of_cap_and_ceiling() {
+        let longest = |cap, ceiling| {
+            let ladder = Ladder::new(secs(1), secs(cap));
+            let layer =
+                RetryAfterBackoffLayer::builder().ladder(ladder).max_retry_after(secs(ceiling));
+            memory(&layer.build()).1
+        };
+
+        assert_eq!(longest(100, 50), secs(200));
+        assert_eq!(longest(50, 100), secs(200));
+        assert_eq!(longest(u64::MAX, 1), Duration::MAX);
+        assert_eq!(Cooldowns::new().table().forget_after(), secs(7200));
+    }
+
+    #[test]
+    fn a_table_that_is_joined_keeps_its_size_and_memory() {
+        let shared = Cooldowns::builder().max_upstreams(7).forget_after(secs(9)).build();
+
+        let layer = RetryAfterBackoffLayer::builder()
+            .max_upstreams(1)
+            .forget_after(secs(1))
+            .cooldowns(shared)
+            .build();
+
+        assert_eq!(memory(&layer), (7, secs(9)));
+    }
+}

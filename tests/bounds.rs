@@ -117,6 +117,40 @@ async fn forgotten_episodes_give_their_memory_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn upstreams_that_nobody_calls_any_more_are_forgotten_by_calls_to_others() {
+    let peer = Peer::always(ok());
+    let layer = RetryAfterBackoffLayer::builder().forget_after(secs(100)).build();
+    layer.cooldowns().cool(&named(1), secs(60));
+    let client = client(&layer, &peer);
+    // Shows what the table holds, and asks nobody to forget anything.
+    let tracked = || format!("{:?}", layer.cooldowns());
+
+    pass(secs(160)).await;
+    assert!(tracked().contains("tracked: 1"), "{}", tracked());
+    for _ in 0..300 {
+        assert_eq!(ask(&client, A).await, Sent(200));
+    }
+
+    assert!(tracked().contains("tracked: 0"), "{}", tracked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_counted_is_what_is_shown() {
+    let peer = Peer::says([refused()]);
+    let layer = RetryAfterBackoffLayer::builder().forget_after(secs(100)).build();
+    let client = client(&layer, &peer);
+    ask(&client, A).await;
+    pass(secs(60)).await;
+    ask(&client, A).await;
+    let seen = || (layer.cooldowns().len(), layer.cooldowns().snapshot().len());
+
+    assert_eq!(seen(), (1, 1), "reopening");
+    // A hundred seconds past the refusal, not past its end.
+    pass(secs(40)).await;
+    assert_eq!(seen(), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_table_without_memory_forgets_each_cooldown_as_it_ends() {
     let peer = Peer::always(refused());
     let layer = RetryAfterBackoffLayer::builder().forget_after(Duration::ZERO).build();

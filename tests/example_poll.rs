@@ -12,6 +12,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -43,10 +44,20 @@ mod watch;
 
 /// Where cargo puts the example: beside the folder of this test.
 fn program() -> PathBuf {
+    // `cargo test` has built it; a narrower command may not have, or long ago.
+    static BUILT: OnceLock<bool> = OnceLock::new();
     let test = std::env::current_exe().expect("a test knows its path");
     let profile = test.ancestors().nth(2).expect("tests are built in <profile>/deps");
     let program = profile.join("examples").join(format!("poll{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "build it first: cargo build --example poll ({})", program.display());
+    let is_built = *BUILT.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "poll"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        build.status().is_ok_and(|status| status.success())
+    });
+    assert!(is_built && program.exists(), "no example at {}", program.display());
     program
 }
 

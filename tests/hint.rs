@@ -681,8 +681,15 @@ mod any_input {
             15-Jun-75 12:05:00 GMT,|\"|\",|(|;| | ,|@1,|PT1H,|\u{b5}|Mon, 15 Jun 2026 12:05:00 GMT (|23:59:60 ";
         for unit in units.split('|') {
             let text = unit.repeat(LENGTH / unit.len());
-            for name in ["retry-after-ms", "date", "retry-after"] {
-                let endless = [(name, &*text), ("retry-after", "Mon, 15 Jun 2026 12:05:00 GMT")];
+            let blank =
+                format!("{}{}", unit.repeat(LENGTH / unit.len() / 2), " ".repeat(LENGTH / 2));
+            for (name, text) in [
+                ("retry-after-ms", &text),
+                ("date", &text),
+                ("retry-after", &text),
+                ("retry-after", &blank),
+            ] {
+                let endless = [(name, &**text), ("retry-after", "Mon, 15 Jun 2026 12:05:00 GMT")];
                 from_headers(&headers(&endless), at(NOON));
             }
         }

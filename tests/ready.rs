@@ -87,6 +87,19 @@ async fn a_cooldown_that_grows_while_waited_for_is_waited_for_to_its_new_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_an_upstream_that_had_to_make_room_waits_no_longer() {
+    let (cooldowns, log) = (Cooldowns::builder().max_upstreams(1).build(), Log::new());
+    cooldowns.cool(&upstream(A), secs(600));
+    let waiter = wait(&cooldowns, &log, 1).await;
+
+    sleep(secs(1)).await;
+    cooldowns.cool(&upstream(B), secs(900));
+    waiter.await.unwrap();
+
+    assert_eq!(log.entries(), [(1, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn clearing_wakes_everybody_at_once() {
     let (cooldowns, log) = (cooling(3600), Log::new());
     for who in 0..10 {

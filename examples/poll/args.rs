@@ -117,7 +117,10 @@ fn duration(text: &str) -> Option<Duration> {
 
 /// Reads a URL that this example can poll.
 fn url(text: &str) -> Result<Uri, String> {
-    let not_one = || format!("--url {text:?} is not a URL like http://host:port/path");
+    // What stands before an `@` may be a password.
+    let shown =
+        text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
+    let not_one = || format!("--url {shown:?} is not a URL like http://host:port/path");
     let url: Uri = text.parse().map_err(|_| not_one())?;
     let authority = url.authority().filter(|authority| !authority.host().is_empty());
     let authority = authority.ok_or_else(not_one)?;

@@ -165,3 +165,17 @@ fn places_are_never_given_back_below_none() {
 
     assert_eq!(empty.then(Event::Settled(place(), Ending::Dropped), 1011).phase(), open(2, 0));
 }
+
+#[test]
+fn a_layer_that_reopens_at_once_leaves_another_layers_reopening_alone() {
+    // Two layers on one table: the upstream reopens by the rules of the first.
+    let scene = probing().then(succeeded(probe(2)), 1010).then(Event::Asked, 1010);
+    let rules = Rules { reopen_width: 0, ..Rules::default() };
+    let other = Scene { rules, ..scene };
+
+    assert_eq!(other.then(Event::Asked, 1010).phase(), open(2, 2));
+    for ending in [NEUTRAL, Ending::Dropped] {
+        assert_eq!(other.then(Event::Settled(place(), ending), 1010).phase(), open(2, 0));
+    }
+    assert_eq!(other.then(succeeded(place()), 1010).phase(), Phase::Clear);
+}

@@ -58,14 +58,4 @@ impl AtomicUsize {
     pub(crate) fn fetch_sub(&self, less: usize, order: Ordering) -> usize {
         self.turn().fetch_sub(less, order)
     }
-
-    pub(crate) fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        order: Ordering,
-        otherwise: Ordering,
-    ) -> Result<usize, usize> {
-        self.turn().compare_exchange(old, new, order, otherwise)
-    }
 }
