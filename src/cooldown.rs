@@ -39,214 +39,23 @@
 //! is Cooling again; but nobody asked for that short pause (`ends`, until when
 //! somebody did, is past), so the success still ends the episode.
 
+mod event;
+mod rules;
+
 use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::ladder::Ladder;
+pub use self::event::Reason;
+pub(crate) use self::event::{Effect, Ending, Event, Refusal, Role, Standing};
+use self::rules::{LEAST, stretched};
+pub(crate) use self::rules::{LEAST_WAIT, Rules, told};
 use crate::moment::Moment;
-
-/// The least cooldown, where neither ladder nor hint asks for one.
-///
-/// With the ladder off, a bare 429 would otherwise cool for no time at all, and
-/// a caller that retries at once would spin.
-const LEAST: Duration = Duration::from_secs(1);
-
-/// How long a probe that learned nothing keeps the next one waiting, at most.
-///
-/// An upstream that answers 500 or refuses connections has not said "wait", so
-/// it is asked again soon; once a second is no storm.
-const NEUTRAL_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest wait told to a caller while a probe is out.
-///
-/// The lease bounds the probe at half a minute; its answer usually takes far
-/// less, and a caller who slept for the lease would miss it.
-const PROBING_WAIT: Duration = Duration::from_secs(1);
-
-/// The wait told to a caller that finds no place in a Reopening upstream.
-///
-/// About a round trip: by then some of the calls in flight have been answered,
-/// and each success makes room for two.
-const REOPENING_WAIT: Duration = Duration::from_millis(100);
 
 /// The calls that a Reopening upstream admits at first.
 ///
 /// The least number that still grows by itself while each call holds a place.
 const FIRST_PLACES: u32 = 2;
-
-/// The least wait told to a caller: one that sleeps for it must not spin.
-pub(crate) const LEAST_WAIT: Duration = Duration::from_millis(1);
-
-/// What a layer makes of its upstreams' refusals.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Rules {
-    pub(crate) ladder: Ladder,
-    pub(crate) max_retry_after: Duration,
-    pub(crate) trust_hints: bool,
-    /// The share of a cooldown that chance may add to it, within 0..=1.
-    pub(crate) jitter: f64,
-    pub(crate) probe_lease: Duration,
-    pub(crate) reopen_width: u32,
-}
-
-impl Rules {
-    /// Returns how long to stay away after that many refusals, before jitter.
-    fn wait(&self, failures: u32, hint: Option<Duration>) -> Duration {
-        let wait = match self.usable(hint) {
-            // A hint is trusted until it proves too short: one rung less.
-            Some(hint) if self.trust_hints => {
-                self.ladder.delay_with_hint(failures.saturating_sub(1), hint)
-            }
-            Some(hint) => self.ladder.delay_with_hint(failures, hint),
-            None => self.ladder.delay(failures),
-        };
-        if wait.is_zero() { LEAST } else { wait }
-    }
-
-    /// Returns the share that chance adds to a cooldown.
-    #[expect(clippy::cast_possible_truncation, reason = "chance needs no more digits")]
-    fn stretch(&self, sample: f64) -> f32 {
-        (self.jitter * sample) as f32
-    }
-
-    /// Returns how long to pause after a probe that learned nothing.
-    ///
-    /// Who turns the ladder off by a base of zero does not ask for probes back to
-    /// back.
-    fn neutral_pause(&self) -> Duration {
-        match self.ladder.base() {
-            Duration::ZERO => NEUTRAL_PAUSE,
-            base => base.min(NEUTRAL_PAUSE),
-        }
-    }
-
-    /// Returns the hint within its ceiling; a hint of zero is none.
-    fn usable(&self, hint: Option<Duration>) -> Option<Duration> {
-        hint.map(|hint| hint.min(self.max_retry_after)).filter(|hint| !hint.is_zero())
-    }
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            ladder: Ladder::default(),
-            // An hour: longer than any window that is counted by the minute or
-            // the hour, short enough that a nonsensical hint is outlived.
-            max_retry_after: Duration::from_secs(3600),
-            trust_hints: false,
-            jitter: 0.0,
-            // As long as most clients wait for an answer.
-            probe_lease: Duration::from_secs(30),
-            // With so many in flight the upstream has answered some sixty times
-            // in a row: it is well.
-            reopen_width: 64,
-        }
-    }
-}
-
-/// What a refusal said.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
-    /// The wait that it asked for, as sent.
-    pub(crate) hint: Option<Duration>,
-}
-
-/// By what right a call left.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Role {
-    /// The upstream was Clear; nobody waits for the verdict.
-    Free,
-    /// The call is the probe of this number.
-    Probe(u32),
-    /// The call holds a place in a Reopening upstream.
-    Place,
-}
-
-impl Role {
-    /// Returns how many places the call gives back when it ends.
-    fn places(self) -> u32 {
-        match self {
-            Self::Free | Self::Probe(_) => 0,
-            Self::Place => 1,
-        }
-    }
-}
-
-/// How the call that brings a verdict stands to its upstream.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Standing {
-    /// The call left before the upstream's last counted refusal.
-    pub(crate) stale: bool,
-    pub(crate) role: Role,
-}
-
-/// What happens to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Event {
-    /// A call asks whether it may leave.
-    Asked,
-    /// A call that was out has ended.
-    Settled(Standing, Ending),
-    /// Somebody cools the upstream by hand.
-    Cooled(Duration),
-}
-
-impl Event {
-    /// Takes an exhausted quota for the success that it is, where no wait follows.
-    fn within(self, rules: &Rules) -> Self {
-        match self {
-            Self::Settled(from, Ending::Exhausted { reset, .. })
-                if rules.usable(Some(reset)).is_none() =>
-            {
-                Self::Settled(from, Ending::Succeeded)
-            }
-            Self::Asked | Self::Settled(..) | Self::Cooled(_) => self,
-        }
-    }
-}
-
-/// How a call ended. `sample` is chance within 0..1, for the jitter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Ending {
-    /// The upstream refused.
-    Refused { refusal: Refusal, sample: f64 },
-    /// The upstream answered.
-    Succeeded,
-    /// The upstream answered, for the last time before `reset` is over.
-    Exhausted { reset: Duration, sample: f64 },
-    /// Nothing was said about limits.
-    Neutral,
-    /// The call was given up.
-    Dropped,
-}
-
-/// What follows from an event.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Effect {
-    /// The call may leave, in this role.
-    Admit(Role),
-    /// The call may not leave, and why.
-    Reject(Reason),
-    /// The calls that are out are stale from now on.
-    Outdate,
-    /// Nothing.
-    Nothing,
-}
-
-/// Why a call failed with `RateLimited`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Reason {
-    /// The upstream is cooling down; the call was not sent.
-    Cooling,
-    /// A probe is out and has not been answered; the call was not sent.
-    Probing,
-    /// The upstream is coming back and has no room yet; the call was not sent.
-    Reopening,
-    /// The call was sent, and the upstream refused it.
-    Refused,
-}
 
 /// The state of an upstream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -578,23 +387,6 @@ impl Cooldown {
             Phase::Clear | Phase::Probing { .. } | Phase::Reopening { .. } => Moment::START,
         }
     }
-}
-
-/// Returns until when a caller that is rejected at `now` is told to wait.
-#[inline]
-pub(crate) fn told(reason: Reason, gate: Moment, now: Moment) -> Moment {
-    let until = match reason {
-        Reason::Cooling | Reason::Refused => gate,
-        Reason::Probing => gate.min(now.after(PROBING_WAIT)),
-        Reason::Reopening => now.after(REOPENING_WAIT),
-    };
-    until.max(now.after(LEAST_WAIT))
-}
-
-/// Returns `wait` and its share `stretch` on top; never less than `wait`.
-fn stretched(wait: Duration, stretch: f32) -> Duration {
-    let more = wait.as_secs_f64() * f64::from(stretch.max(0.0));
-    wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! moments and back, and people come in: who looks, cools, clears and waits.
 
 mod cell;
+mod info;
 mod map;
 mod ready;
 mod table;
@@ -13,10 +14,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use tokio::time::Instant;
 
 use self::cell::Notice;
+pub use self::info::{CooldownInfo, State};
 use self::ready::{Outlook, Waiters};
 use self::table::Table;
 pub(crate) use self::table::{Admission, Entered};
@@ -358,65 +359,5 @@ impl CooldownsBuilder {
             waiters: Waiters::default(),
         };
         Cooldowns { shared: Arc::new(shared) }
-    }
-}
-
-/// The state of an upstream that is not Clear.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum State {
-    /// It refused; nothing is sent before the cooldown ends, then one probe.
-    Cooling,
-    /// The probe is out.
-    Probing,
-    /// The probe succeeded; calls come back a few at a time.
-    Reopening,
-}
-
-/// What is known of an upstream that is not Clear, as of the time of asking.
-#[derive(Clone, Debug)]
-pub struct CooldownInfo {
-    upstream: Upstream,
-    state: State,
-    retry_after: Duration,
-    until: Instant,
-    cause: Cause,
-}
-
-impl CooldownInfo {
-    /// Returns the upstream.
-    pub fn upstream(&self) -> &Upstream {
-        &self.upstream
-    }
-
-    /// Returns its state.
-    pub fn state(&self) -> State {
-        self.state
-    }
-
-    /// Returns how long calls are held back yet: the rest of the cooldown, or of
-    /// the probe's lease; zero while reopening.
-    pub fn retry_after(&self) -> Duration {
-        self.retry_after
-    }
-
-    /// Returns when that time is over, or was.
-    pub fn until(&self) -> Instant {
-        self.until
-    }
-
-    /// Returns how many refusals in a row have been counted.
-    pub fn consecutive_failures(&self) -> u32 {
-        self.cause.rung
-    }
-
-    /// Returns the status of the last refusal; none if there was no refusal yet.
-    pub fn status(&self) -> Option<StatusCode> {
-        self.cause.status
-    }
-
-    /// Returns the wait that the last refusal asked for, as sent.
-    pub fn hint(&self) -> Option<Duration> {
-        self.cause.hint
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ladder::Ladder;
 
 mod cells;
 mod extremes;
