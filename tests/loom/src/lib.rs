@@ -66,7 +66,7 @@ mod map;
 mod sync;
 
 #[path = "../../../src"]
-#[expect(dead_code, unreachable_pub, reason = "the crate uses more of them")]
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "the crate uses more of them")]
 mod source {
     pub(crate) mod cooldown;
     pub(crate) mod ladder;
