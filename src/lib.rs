@@ -51,10 +51,11 @@
 //!         ─► inner service
 //!         ─► classify.rs     what did it say?         (hint.rs reads how long)
 //!         ─► cooldown.rs     which state now?         (ladder.rs: how long at least)
+//!         ─► schedule.rs     when should a poller come back, and to whom?
 //! ```
 //!
-//! `ladder`, `hint`, `classify` and `cooldown`, the state machine of one upstream,
-//! are pure: `now` and chance are arguments. Around them stand `cooldowns`, the
+//! `ladder`, `hint`, `classify`, `schedule` and `cooldown`, the state machine of
+//! one upstream, are pure: `now` and chance are arguments. Around them stand `cooldowns`, the
 //! shared table; `layer`, `service`, `future` and `permit`, the Tower side; and
 //! `refusal`, a small layer by itself. `message` is how requests and responses
 //! are seen, and `ambient` the one file that reads clocks.
@@ -123,6 +124,9 @@ pub mod classify;
 pub mod hint;
 pub mod key;
 pub mod message;
+#[cfg(feature = "schedule")]
+#[cfg_attr(docsrs, doc(cfg(feature = "schedule")))]
+pub mod schedule;
 
 mod ambient;
 mod cooldown;

@@ -1,0 +1,236 @@
+//! When is the next sync due? The state of one loop, and what each event does
+//! to it.
+//!
+//! Pure: no clock, no I/O; `now` is an argument. Times are on the wall clock,
+//! for they are stored and shown.
+
+use std::time::{Duration, SystemTime};
+
+use crate::ladder::Ladder;
+
+/// How often to sync, and how long to stay away after failures.
+///
+/// By default: every five minutes, the ladder from one minute to half an hour,
+/// and a run that has not ended after half an hour is given up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SyncPolicy {
+    /// From the end of one sync to the next.
+    pub interval: Duration,
+    /// The waits after failures.
+    pub ladder: Ladder,
+    /// How long a run may take before another may begin.
+    ///
+    /// Without it, a run that never ended, because the process crashed or its
+    /// future was dropped, would block the loop for ever.
+    pub run_lease: Duration,
+}
+
+impl Default for SyncPolicy {
+    fn default() -> Self {
+        Self {
+            // Often enough for people who watch, rare enough for any upstream.
+            interval: Duration::from_secs(300),
+            ladder: Ladder::default(),
+            // As long as the ladder's cap: a run that hangs costs no more than
+            // one that failed often.
+            run_lease: Ladder::DEFAULT_CAP,
+        }
+    }
+}
+
+/// What became of the last sync.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// There was none yet.
+    #[default]
+    Idle,
+    /// It has not ended.
+    Running,
+    /// It succeeded.
+    Ok,
+    /// It failed.
+    Error,
+    /// The peer's history is not a continuation of ours.
+    Fork,
+    /// There was nobody to sync with.
+    Solo,
+}
+
+/// The state of one sync loop: what it did last, and when it is due again.
+///
+/// The default is a loop that has never run; it is due at once.
+///
+/// | operation | effect |
+/// |---|---|
+/// | [`begin`](Self::begin) | outcome running; error and fork are cleared |
+/// | [`finish_ok`](Self::finish_ok) | due after the interval; error, fork and failures are cleared |
+/// | [`finish_err`](Self::finish_err) | one failure more; due after the longer of ladder and hint |
+/// | [`finish_fork`](Self::finish_fork) | the same, and a fork is detected |
+/// | [`finish_solo`](Self::finish_solo) | due after the interval; error, fork and failures are cleared |
+/// | [`put_off`](Self::put_off) | due then; outcome and failures as before the run |
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_retry_after::schedule::{SyncPolicy, SyncState};
+///
+/// let policy = SyncPolicy::default();
+/// let mut state = SyncState::default();
+/// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+/// assert!(state.is_due(&policy, now));
+///
+/// state.begin("https://peer.example", "", now);
+/// state.finish_err(&policy, "", "", "HTTP 429", Duration::from_secs(600), now);
+///
+/// assert_eq!(state.consecutive_failures, 1);
+/// assert_eq!(state.next_sync_due_at, Some(now + Duration::from_secs(600)));
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SyncState {
+    /// When the last run began.
+    pub last_sync_started_at: Option<SystemTime>,
+    /// When the last run ended, well or badly.
+    pub last_sync_finished_at: Option<SystemTime>,
+    /// When a run last ended well.
+    pub last_sync_ok_at: Option<SystemTime>,
+    /// When the next run is due; at once where there is none.
+    pub next_sync_due_at: Option<SystemTime>,
+    /// The peer that was synced with last; empty if there was none.
+    pub last_peer_url: String,
+    /// What went wrong last; empty if nothing did.
+    pub last_error: String,
+    /// What became of the last run.
+    pub last_outcome: Outcome,
+    /// How far we have come, in whatever way the peers say so.
+    pub current_head: String,
+    /// The last run ended in a fork.
+    pub fork_detected: bool,
+    /// How many runs in a row have failed.
+    pub consecutive_failures: u32,
+    /// What `begin` cleared, for `put_off`.
+    before: Before,
+}
+
+/// What stood where a run that has begun writes over it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Before {
+    error: String,
+    outcome: Outcome,
+    fork_detected: bool,
+}
+
+impl SyncState {
+    /// Notes that a run begins. A peer or head that is empty leaves the old one.
+    pub fn begin(&mut self, peer: &str, head: &str, now: SystemTime) {
+        if self.last_outcome != Outcome::Running {
+            self.before = Before {
+                error: std::mem::take(&mut self.last_error),
+                outcome: self.last_outcome,
+                fork_detected: self.fork_detected,
+            };
+        }
+        self.last_sync_started_at = Some(now);
+        self.last_outcome = Outcome::Running;
+        self.last_error.clear();
+        self.fork_detected = false;
+        self.meet(peer, head);
+    }
+
+    /// Notes that the run ended well.
+    pub fn finish_ok(&mut self, policy: &SyncPolicy, peer: &str, head: &str, now: SystemTime) {
+        self.last_sync_ok_at = Some(now);
+        self.end(Outcome::Ok, "", now);
+        self.consecutive_failures = 0;
+        self.next_sync_due_at = Some(later(now, policy.interval));
+        self.meet(peer, head);
+    }
+
+    /// Notes that the run failed, and how long the peer asked us to stay away;
+    /// zero if it did not.
+    pub fn finish_err(
+        &mut self,
+        policy: &SyncPolicy,
+        peer: &str,
+        head: &str,
+        error: &str,
+        retry_after: Duration,
+        now: SystemTime,
+    ) {
+        self.end(Outcome::Error, error, now);
+        self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+        let wait = policy.ladder.delay_with_hint(self.consecutive_failures, retry_after);
+        self.next_sync_due_at = Some(later(now, wait));
+        self.meet(peer, head);
+    }
+
+    /// Notes that the run ended in a fork. It counts as a failure.
+    pub fn finish_fork(
+        &mut self,
+        policy: &SyncPolicy,
+        peer: &str,
+        head: &str,
+        error: &str,
+        retry_after: Duration,
+        now: SystemTime,
+    ) {
+        self.finish_err(policy, peer, head, error, retry_after, now);
+        self.last_outcome = Outcome::Fork;
+        self.fork_detected = true;
+    }
+
+    /// Notes that there was nobody to sync with.
+    pub fn finish_solo(&mut self, policy: &SyncPolicy, head: &str, now: SystemTime) {
+        self.end(Outcome::Solo, "", now);
+        self.consecutive_failures = 0;
+        self.next_sync_due_at = Some(later(now, policy.interval));
+        self.last_peer_url.clear();
+        self.meet("", head);
+    }
+
+    /// Notes that nothing could be sent before `until`: no run, and no failure.
+    pub fn put_off(&mut self, until: SystemTime) {
+        self.next_sync_due_at = Some(until);
+        if self.last_outcome == Outcome::Running {
+            let Before { error, outcome, fork_detected } = std::mem::take(&mut self.before);
+            self.last_error = error;
+            self.last_outcome = outcome;
+            self.fork_detected = fork_detected;
+        }
+    }
+
+    /// Returns whether a run is due: its time has come and none is out, or the
+    /// one that is out has outlived its lease.
+    pub fn is_due(&self, policy: &SyncPolicy, now: SystemTime) -> bool {
+        match (self.last_outcome, self.last_sync_started_at) {
+            (Outcome::Running, Some(started)) => later(started, policy.run_lease) <= now,
+            (Outcome::Running, None) => true,
+            _ => self.next_sync_due_at.is_none_or(|due| due <= now),
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome, error: &str, now: SystemTime) {
+        self.last_sync_finished_at = Some(now);
+        self.last_outcome = outcome;
+        error.trim().clone_into(&mut self.last_error);
+        self.fork_detected = false;
+        self.before = Before::default();
+    }
+
+    /// Notes whom the run met, and how far it came; nothing new where empty.
+    fn meet(&mut self, peer: &str, head: &str) {
+        if !peer.is_empty() {
+            peer.clone_into(&mut self.last_peer_url);
+        }
+        if !head.is_empty() {
+            head.clone_into(&mut self.current_head);
+        }
+    }
+}
+
+/// Returns the time `wait` later: a century at most, and no later than the clock
+/// can say.
+pub(super) fn later(time: SystemTime, wait: Duration) -> SystemTime {
+    const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
+    time.checked_add(wait.min(CENTURY)).unwrap_or(time)
+}
