@@ -63,9 +63,8 @@
 //! # What it promises
 //!
 //! - Calls to an upstream that is not in trouble pass unchanged, without boxing
-//!   or allocating (but for names of more than 45 bytes, and only while somebody
-//!   else is in trouble). While nobody is, there is no look-up, no clock and no
-//!   lock.
+//!   or allocating; while nobody is in trouble there is no look-up, no clock and
+//!   no lock.
 //! - `poll_ready` is the inner service's alone. It never fails with a rate limit,
 //!   which would poison a `Buffer` for ever, and never waits for one.
 //! - A burst of refusals is one rung. An old success resets nothing. No answer

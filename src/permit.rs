@@ -15,7 +15,7 @@ use crate::cooldowns::Cooldowns;
 use crate::error::RateLimited;
 use crate::key::{self, Key};
 use crate::message::{Incoming, Outgoing};
-use crate::upstream::Upstream;
+use crate::upstream::{Draft, Upstream};
 
 /// What a layer, its services and their calls share.
 pub(crate) struct Shared {
@@ -37,6 +37,32 @@ impl Shared {
                 let uri = request.uri();
                 key.upstream(&key::Head::new(&uri, request.headers(), request.extensions()))
             }
+        }
+    }
+
+    /// Names the upstream of a request where that is quickly done, as it nearly
+    /// always is.
+    #[inline]
+    pub(crate) fn quickly<R: Outgoing>(&self, request: &R) -> Option<Upstream> {
+        let authority = request.authority().filter(|authority| !authority.is_empty())?;
+        if self.key.is_some() {
+            return None;
+        }
+        Upstream::plain(request.scheme(), authority)
+    }
+
+    /// Names the upstream of a request, unless it is Clear and a note will do:
+    /// whose name is too long to be copied is looked up before it is kept.
+    #[cold]
+    pub(crate) fn with_care<R: Outgoing>(&self, request: &R) -> Result<Upstream, Destination> {
+        match self.note(request) {
+            Destination::Long { scheme, authority } => {
+                let draft = Draft::origin(scheme.text(), authority.as_str());
+                let found = self.cooldowns.table().find(&draft);
+                found.ok_or(Destination::Long { scheme, authority })
+            }
+            note @ Destination::Short { .. } => Ok(note.upstream()),
+            Destination::Named(upstream) => Ok(upstream),
         }
     }
 
@@ -200,7 +226,8 @@ pub(crate) fn answered_by_us<R: Incoming>(response: &R) -> Option<&RateLimited> 
     response.extensions()?.get::<RateLimited>()
 }
 
-/// The longest authority that a permit copies.
+/// The longest authority that a permit copies: its name then needs no more room
+/// than an upstream has.
 const COPIED: usize = 46;
 
 /// Where a call went, as cheaply as it can be kept: nearly every call succeeds,

@@ -73,7 +73,17 @@ impl<S> RetryAfterBackoff<S> {
         R: Outgoing,
     {
         let Shared { cooldowns, rules, .. } = &*self.shared;
-        let upstream = self.shared.upstream(&request);
+        let upstream = match self.shared.quickly(&request) {
+            Some(upstream) => upstream,
+            None => match self.shared.with_care(&request) {
+                Ok(upstream) => upstream,
+                Err(destination) => {
+                    let call = self.inner.call(request);
+                    let permit = Permit::free(&self.shared, destination, generation);
+                    return ResponseFuture::called(call, permit);
+                }
+            },
+        };
         match cooldowns.admit(&upstream, generation, rules) {
             Admission::Admitted { generation, role: Role::Free } => {
                 let call = self.inner.call(request);

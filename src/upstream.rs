@@ -4,18 +4,21 @@
 //! copied: most stand in the value itself, so that telling a caller which
 //! upstream is cooling costs no allocation and no shared count.
 
+mod draft;
+
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use http::Uri;
+
+pub(crate) use self::draft::Draft;
 
 /// The longest name that stands in the value itself.
 ///
 /// With it an `Upstream` is 48 bytes. Host and port of nearly every public API
 /// fit; longer names are shared.
-const INLINE: usize = 45;
+const INLINE: usize = 46;
 
 /// Who a request goes to, as far as limits go: by default an origin.
 ///
@@ -112,22 +115,22 @@ impl Upstream {
     /// Normalises an origin. `authority` may hold credentials; they are cut.
     #[inline]
     pub(crate) fn origin(scheme: Option<&str>, authority: &str) -> Self {
-        let (kind, default_port) = match scheme {
-            Some("https") => (Kind::Https, Some("443")),
-            Some("http") => (Kind::Http, Some("80")),
-            None => (Kind::Schemeless, None),
-            Some(scheme) => return Self::origin_of_rare_scheme(scheme, authority),
-        };
-        if let Some(plain) = Self::plain(kind, authority) {
-            return plain;
+        match Self::plain(scheme, authority) {
+            Some(plain) => plain,
+            None => Draft::origin(scheme, authority).upstream(),
         }
-        Self::normal(kind, "", without_credentials(authority), default_port)
     }
 
     /// Keeps an authority that is normal already: nearly every one is a host by
     /// itself, in small letters.
     #[inline]
-    fn plain(kind: Kind, host: &str) -> Option<Self> {
+    pub(crate) fn plain(scheme: Option<&str>, host: &str) -> Option<Self> {
+        let kind = match scheme {
+            Some("https") => Kind::Https,
+            Some("http") => Kind::Http,
+            None => Kind::Schemeless,
+            Some(_) => return None,
+        };
         let mut text = [0; INLINE];
         text.get_mut(..host.len())?.copy_from_slice(host.as_bytes());
         // Capitals, `:`, `@` and `[` stand in one range. All of the array is
@@ -138,39 +141,6 @@ impl Upstream {
         }
         let length = u8::try_from(host.len()).ok()?;
         Some(Self { name: Name::Inline { kind, length, text } })
-    }
-
-    /// The long way round: any scheme, in any case.
-    #[cold]
-    fn origin_of_rare_scheme(scheme: &str, authority: &str) -> Self {
-        let scheme = scheme.to_ascii_lowercase();
-        let default_port = match scheme.as_str() {
-            "http" | "https" => return Self::origin(Some(&scheme), authority),
-            "ws" => Some("80"),
-            "wss" => Some("443"),
-            _ => None,
-        };
-        let prefix = format!("{scheme}://");
-        Self::normal(Kind::Other, &prefix, without_credentials(authority), default_port)
-    }
-
-    /// Writes host and port the normal way: small letters, the shortest IPv6
-    /// form, no leading zeros in the port, and no port where it is the scheme's.
-    #[cold]
-    fn normal(kind: Kind, prefix: &str, authority: &str, default_port: Option<&str>) -> Self {
-        let (host, port) = split_port(authority);
-        let port = without_leading_zeros(port);
-        let mut draft = Draft::new();
-        draft.push(prefix);
-        match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(address) => draft.push_address(address),
-            None => draft.push(host),
-        }
-        if !port.is_empty() && Some(port) != default_port {
-            draft.push(":");
-            draft.push(port);
-        }
-        draft.into_upstream(kind)
     }
 
     /// Keeps a name as it is.
@@ -200,7 +170,12 @@ impl Upstream {
                 return None;
             }
         };
-        Some(split_port(origin).0)
+        Some(draft::split_port(origin).0)
+    }
+
+    /// Returns whether this is the name that was drafted.
+    pub(crate) fn is(&self, draft: &Draft) -> bool {
+        self.kind() == draft.kind() && self.text() == draft.text()
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -261,88 +236,6 @@ impl fmt::Display for Upstream {
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Upstream({self})")
-    }
-}
-
-/// Cuts `user:password@`.
-fn without_credentials(authority: &str) -> &str {
-    if !authority.as_bytes().contains(&b'@') {
-        return authority;
-    }
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-}
-
-/// Splits the port off; without one it is empty.
-fn split_port(host: &str) -> (&str, &str) {
-    match host.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
-        Some(_) | None => (host, ""),
-    }
-}
-
-/// Cuts leading zeros, but leaves a zero that stands by itself.
-fn without_leading_zeros(port: &str) -> &str {
-    match port.trim_start_matches('0') {
-        "" if !port.is_empty() => "0",
-        port => port,
-    }
-}
-
-/// A name in the making: in place as long as it fits.
-struct Draft {
-    inline: [u8; INLINE],
-    length: usize,
-    /// All of the name, once it is too long.
-    spilled: String,
-}
-
-impl Draft {
-    fn new() -> Self {
-        Self { inline: [0; INLINE], length: 0, spilled: String::new() }
-    }
-
-    fn push(&mut self, text: &str) {
-        let end = self.length.saturating_add(text.len());
-        match self.inline.get_mut(self.length..end) {
-            Some(room) if self.spilled.is_empty() => {
-                room.copy_from_slice(text.as_bytes());
-                self.length = end;
-            }
-            _ => {
-                if self.spilled.is_empty() {
-                    let so_far = self.inline.get(..self.length).unwrap_or_default();
-                    self.spilled.push_str(std::str::from_utf8(so_far).unwrap_or_default());
-                }
-                self.spilled.push_str(text);
-            }
-        }
-    }
-
-    fn push_address(&mut self, address: &str) {
-        self.push("[");
-        match address.parse::<Ipv6Addr>() {
-            // Writing to a draft cannot fail.
-            Ok(address) => drop(write!(self, "{address}")),
-            Err(_) => self.push(address),
-        }
-        self.push("]");
-    }
-
-    fn into_upstream(mut self, kind: Kind) -> Upstream {
-        if self.spilled.is_empty() {
-            self.inline.make_ascii_lowercase();
-            let length = u8::try_from(self.length).unwrap_or_default();
-            return Upstream { name: Name::Inline { kind, length, text: self.inline } };
-        }
-        self.spilled.make_ascii_lowercase();
-        Upstream::new(kind, &self.spilled)
-    }
-}
-
-impl fmt::Write for Draft {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text);
-        Ok(())
     }
 }
 

@@ -2,14 +2,21 @@
 
 use http::Request;
 use tower_retry_after_benches::{
-    Layered, ORIGIN, call, others, quiet, rejected, request, upstream, uri,
+    AN_HOUR, Layered, ORIGIN, call, others, quiet, rejected, request, upstream, uri,
 };
 
 const CALLS: usize = 1_000;
 
+/// An upstream whose name is too long to be copied.
+const LONG: &str = "https://abcdefghij.execute-api.eu-central-1.amazonaws.example.com:8443";
+
 /// Counts the allocations of calls that come after the first.
-fn allocations(mut service: Layered) -> u64 {
-    let mut requests: Vec<Request<()>> = (0..=CALLS).map(|_| request(uri(ORIGIN))).collect();
+fn allocations(service: Layered) -> u64 {
+    allocations_to(ORIGIN, service)
+}
+
+fn allocations_to(origin: &str, mut service: Layered) -> u64 {
+    let mut requests: Vec<Request<()>> = (0..=CALLS).map(|_| request(uri(origin))).collect();
     let mut call_one = |request| drop(call(&mut service, request));
     requests.pop().map(&mut call_one);
 
@@ -29,6 +36,17 @@ fn a_call_allocates_nothing_while_ten_thousand_others_are_cooling() {
 #[test]
 fn a_rejection_allocates_nothing() {
     assert_eq!(allocations(rejected()), 0);
+}
+
+#[test]
+fn a_long_name_allocates_nothing_either() {
+    let cooling = others();
+    cooling.cooldowns().cool(&upstream(LONG), AN_HOUR);
+
+    assert_eq!(allocations_to(LONG, quiet()), 0);
+    assert_eq!(allocations_to(LONG, others()), 0);
+    assert!(call(&mut cooling.clone(), request(uri(LONG))).is_err());
+    assert_eq!(allocations_to(LONG, cooling), 0);
 }
 
 #[test]

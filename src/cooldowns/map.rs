@@ -10,7 +10,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::table::Entry;
-use crate::upstream::Upstream;
+use crate::upstream::{Draft, Upstream};
 
 /// Entries by upstream.
 pub(crate) struct Map {
@@ -37,6 +37,13 @@ impl Map {
         let guard = self.entries.guard();
         let (key, ()) = self.entries.get_key_value(upstream, &guard)?;
         Some(Arc::clone(&key.0))
+    }
+
+    /// Returns the upstream of that name, if it has an entry.
+    pub(crate) fn find(&self, draft: &Draft) -> Option<Upstream> {
+        let guard = self.entries.guard();
+        let (key, ()) = self.entries.get_key_value(draft, &guard)?;
+        Some(key.0.upstream().clone())
     }
 
     /// Publishes the entry of an upstream that has none.
@@ -70,6 +77,12 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
+
+impl papaya::Equivalent<Key> for Draft {
+    fn equivalent(&self, key: &Key) -> bool {
+        key.0.upstream().is(self)
+    }
+}
 
 impl papaya::Equivalent<Key> for Upstream {
     fn equivalent(&self, key: &Key) -> bool {

@@ -28,7 +28,7 @@ use super::map::Map;
 use crate::cooldown::{Cooldown, Effect, Ending, Event, Phase, Role, Rules, Standing};
 use crate::moment::Moment;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
-use crate::upstream::Upstream;
+use crate::upstream::{Draft, Upstream};
 
 /// How many forgotten entries a new one sweeps away, at most.
 ///
@@ -135,6 +135,11 @@ impl Table {
 
     pub(crate) fn forget_after(&self) -> Duration {
         self.forget_after
+    }
+
+    /// Returns the upstream of that name, if it has an entry: else it is Clear.
+    pub(crate) fn find(&self, draft: &Draft) -> Option<Upstream> {
+        self.map.find(draft)
     }
 
     /// Decides whether a call that read `generation` may leave.

@@ -202,3 +202,8 @@ fn the_host_of_an_origin_is_told_without_port_and_scheme() {
 fn a_name_is_small_enough_to_be_copied() {
     assert!(size_of::<Upstream>() <= 48);
 }
+
+#[test]
+fn an_upstream_takes_no_more_than_48_bytes() {
+    assert_eq!(size_of::<Upstream>(), 48);
+}

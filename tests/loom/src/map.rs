@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cooldowns::table::Entry;
 use crate::sync::{AtomicUsize, Ordering};
-use crate::upstream::Upstream;
+use crate::upstream::{Draft, Upstream};
 
 /// The upstreams that a model may have.
 const SLOTS: usize = 3;
@@ -48,6 +48,10 @@ impl Map {
     pub(crate) fn get(&self, upstream: &Upstream) -> Option<Arc<Entry>> {
         let number = self.slot(upstream)?.load(Ordering::Acquire);
         self.ledger().entry(number)
+    }
+
+    pub(crate) fn find(&self, draft: &Draft) -> Option<Upstream> {
+        self.get(&draft.upstream()).map(|entry| entry.upstream().clone())
     }
 
     pub(crate) fn insert(&self, entry: Arc<Entry>) {
