@@ -22,7 +22,8 @@
 //! | dropped | – | – | the newest probe: **Cooling** n, run out | its place is free again |
 //! | cooled by hand | **Cooling** 0 | **Cooling** n, never shorter | **Cooling** n | **Cooling** 0 |
 //!
-//! In every state: `forget_after` past the end of the last cooldown the episode
+//! An exhausted quota that no wait follows, as its reset or the ceiling is zero, is
+//! taken for the success that it is. In every state: `forget_after` past the end of the last cooldown the episode
 //! is forgotten, and the upstream is Clear; a Reopening one already `forget_after`
 //! past the beginning of that cooldown.
 //!

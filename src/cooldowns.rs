@@ -25,7 +25,7 @@ use crate::ambient;
 use crate::cooldown::{Cause, Cooldown, Ending, Phase, Reason, Refusal, Role, Rules, told};
 use crate::error::RateLimited;
 use crate::moment::Moment;
-use crate::upstream::Upstream;
+use crate::upstream::{Draft, Upstream};
 
 /// The default of [`CooldownsBuilder::max_upstreams`].
 ///
@@ -189,6 +189,15 @@ impl Cooldowns {
         admission
     }
 
+    /// Returns the upstream of that name, if it may be in trouble: else it is Clear.
+    pub(crate) fn find(&self, draft: &Draft) -> Option<Upstream> {
+        let found = self.shared.table.find(draft);
+        if found.is_none() && is_turn_to_sweep() {
+            self.shared.table.sweep(self.now());
+        }
+        found
+    }
+
     /// Takes in how a call ended that was admitted in that generation and role.
     pub(crate) fn settle(
         &self,
@@ -203,10 +212,10 @@ impl Cooldowns {
     /// Changes the table, and tells who waits.
     fn change(&self, upstream: &Upstream, change: impl FnOnce(&Table, Moment)) {
         let Shared { table, waiters, .. } = &*self.shared;
-        let evicted = table.evicted();
+        let displaced = table.displaced();
         change(table, self.now());
         waiters.changed(upstream);
-        if table.evicted() != evicted {
+        if table.displaced() != displaced {
             // Whose upstream had to make room waits for nothing.
             waiters.all_changed();
         }

@@ -58,7 +58,7 @@ impl Shared {
         match self.note(request) {
             Destination::Long { scheme, authority } => {
                 let draft = Draft::origin(scheme.text(), authority.as_str());
-                let found = self.cooldowns.table().find(&draft);
+                let found = self.cooldowns.find(&draft);
                 found.ok_or(Destination::Long { scheme, authority })
             }
             note @ Destination::Short { .. } => Ok(note.upstream()),
@@ -108,13 +108,13 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// The permit of a call that leaves while nobody at all is in trouble.
+    /// The permit of a call to a Clear upstream: it holds nothing.
     #[inline]
     pub(crate) fn free(shared: &Arc<Shared>, destination: Destination, generation: u64) -> Self {
         Self { shared: Arc::clone(shared), destination, generation, role: Role::Free }
     }
 
-    /// The permit of a call that the table admitted.
+    /// The permit of a probe, or of a call that holds a place.
     #[inline]
     pub(crate) fn new(shared: &Arc<Shared>, upstream: Upstream, admitted: (u64, Role)) -> Self {
         let (generation, role) = admitted;

@@ -103,6 +103,9 @@ impl RefusalErrorLayer {
 
     /// Sets how long those bytes are waited for at most; half a second by
     /// default. What came until then is kept.
+    ///
+    /// Waiting needs a tokio runtime with time, and panics without one, as every
+    /// timer of tokio's does.
     #[must_use]
     pub fn body_timeout(mut self, within: Duration) -> Self {
         self.reading.within = within;

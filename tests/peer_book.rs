@@ -244,3 +244,23 @@ fn merging_a_stranger_adds_it() {
 
     assert_eq!(book.peers().count(), 2);
 }
+
+#[test]
+fn a_url_with_a_password_is_not_kept() {
+    let error = Peer::new("https://me:secret@peer.example", at(0)).unwrap_err();
+
+    assert_eq!(error, PeerError::Credentials);
+    assert!(!error.to_string().contains("secret"));
+}
+
+#[test]
+fn of_two_records_that_observed_nothing_the_longer_cooldown_counts() {
+    let mut book = book(&[A]);
+    let mut other = book.clone();
+    book.mark_cooling(A, at(500)).unwrap();
+    other.mark_cooling(A, at(900)).unwrap();
+
+    book.merge(other.peer(A).unwrap().clone()).unwrap();
+
+    assert_eq!(book.peer(A).unwrap().cooldown_until, Some(at(900)));
+}

@@ -164,7 +164,7 @@ fn what_could_not_be_sent_is_put_off_and_leaves_no_other_trace() {
     let before = state.clone();
 
     state.begin("", "", at(2_000));
-    state.put_off(at(2_500));
+    state.put_off(at(2_500), at(2_000));
 
     assert_eq!(state.next_sync_due_at, Some(at(2_500)));
     assert_eq!(state.last_outcome, before.last_outcome);
@@ -182,7 +182,7 @@ fn a_second_beginning_does_not_forget_what_was_before_the_first() {
     // The first run outlived its lease, and a second one took over.
     state.begin("", "", at(2_000));
     state.begin("", "", at(9_000));
-    state.put_off(at(9_500));
+    state.put_off(at(9_500), at(9_000));
 
     assert_eq!((state.last_outcome, state.last_error.as_str()), (Outcome::Error, "down"));
 }

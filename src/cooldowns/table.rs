@@ -30,11 +30,11 @@ use crate::moment::Moment;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::upstream::{Draft, Upstream};
 
-/// How many forgotten entries a new one sweeps away, at most.
+/// How many ranks a sweep looks at, at most.
 ///
-/// More than one, so that sweeping outruns tracking; few, so that no refusal
-/// pays for all the others.
-const SWEPT_AT_ONCE: usize = 4;
+/// More than one, so that sweeping outruns tracking; few, so that no call pays
+/// for all the others.
+const SWEPT_AT_ONCE: usize = 8;
 
 /// How many removed entries may linger in the order before it is cleaned up,
 /// beside as many as are tracked.
@@ -48,6 +48,8 @@ pub(crate) struct Table {
     tracked: AtomicUsize,
     /// How many were forgotten while still cooling, for want of room.
     evicted: AtomicU64,
+    /// How many were forgotten for want of room, those past their cooldown included.
+    displaced: AtomicU64,
     max_upstreams: usize,
     forget_after: Duration,
     map: Map,
@@ -70,6 +72,15 @@ struct Rank {
     /// whoever is about to act on it looks, and puts the entry back if it is late.
     ends: Moment,
     entry: Arc<Entry>,
+}
+
+/// What became of the first in order.
+enum Popped {
+    /// It had been forgotten already.
+    Gone,
+    /// It stands in order again: it ends later, or its time has not come.
+    PutBack,
+    Forgotten(Cooldown),
 }
 
 /// What a call reads as it enters.
@@ -96,6 +107,7 @@ impl Table {
             generation: AtomicU64::new(0),
             tracked: AtomicUsize::new(0),
             evicted: AtomicU64::new(0),
+            displaced: AtomicU64::new(0),
             max_upstreams: max_upstreams.max(1),
             forget_after,
             map: Map::new(),
@@ -129,6 +141,11 @@ impl Table {
         self.evicted.load(Ordering::Relaxed)
     }
 
+    /// Returns how many upstreams had to make room.
+    pub(crate) fn displaced(&self) -> u64 {
+        self.displaced.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn max_upstreams(&self) -> usize {
         self.max_upstreams
     }
@@ -152,16 +169,16 @@ impl Table {
         rules: &Rules,
     ) -> Admission {
         match self.map.read(upstream, |entry| entry.cell.notice()) {
-            None => return Admission::Admitted { generation, role: Role::Free },
+            None => Admission::Admitted { generation, role: Role::Free },
             Some(Some(notice)) => {
                 let now = now();
                 if now < notice.gate {
                     return Admission::Rejected { notice, now };
                 }
+                self.ask(upstream, generation, now, rules)
             }
-            Some(None) => {}
+            Some(None) => self.ask(upstream, generation, now(), rules),
         }
-        self.ask(upstream, generation, now(), rules)
     }
 
     /// Decides under the entry's lock.
@@ -255,7 +272,7 @@ impl Table {
     /// Forgets some upstreams whose time has come, unless somebody is at it.
     pub(crate) fn sweep(&self, now: Moment) {
         if let Ok(mut order) = self.order.try_lock() {
-            self.sweep_some(&mut order, now, SWEPT_AT_ONCE);
+            self.sweep_some(&mut order, now);
             self.ranked.store(order.len(), Ordering::Relaxed);
         }
     }
@@ -305,8 +322,8 @@ impl Table {
         if self.map.get(&entry.upstream).is_some() {
             return false;
         }
-        self.sweep_some(&mut order, now, SWEPT_AT_ONCE);
-        while self.tracked() >= self.max_upstreams && self.evict(&mut order, now) {}
+        self.sweep_some(&mut order, now);
+        self.make_room(&mut order, now);
         self.tracked.fetch_add(1, Ordering::Relaxed);
         order.push(Rank { ends, entry: Arc::clone(entry) });
         self.ranked.store(order.len(), Ordering::Relaxed);
@@ -330,54 +347,52 @@ impl Table {
         }
     }
 
-    fn sweep_some(&self, order: &mut BinaryHeap<Rank>, now: Moment, most: usize) {
-        let mut swept = 0;
-        while swept < most
-            && order.peek().is_some_and(|first| now >= first.ends.after(self.forget_after))
-            && self.pop(order, |state| now >= state.forgotten_at(self.forget_after)).is_some()
-        {
-            swept = swept.saturating_add(1);
+    fn sweep_some(&self, order: &mut BinaryHeap<Rank>, now: Moment) {
+        for _ in 0..SWEPT_AT_ONCE {
+            let due = |first: &Rank| now >= first.ends.after(self.forget_after);
+            if !order.peek().is_some_and(due) {
+                return;
+            }
+            self.pop(order, |state| now >= state.forgotten_at(self.forget_after));
         }
     }
 
-    /// Forgets the first in order, though its time has not come; says no if
-    /// there is none.
-    fn evict(&self, order: &mut BinaryHeap<Rank>, now: Moment) -> bool {
-        let Some(state) = self.pop(order, |_| true) else {
-            return false;
-        };
-        if now < state.ends {
-            self.evicted.fetch_add(1, Ordering::Relaxed);
+    /// Forgets the first in order, though its time has not come, until there is
+    /// room for one more.
+    fn make_room(&self, order: &mut BinaryHeap<Rank>, now: Moment) {
+        // Asked anew each time: whoever was gone already has made room itself.
+        while self.tracked() >= self.max_upstreams {
+            match self.pop(order, |_| true) {
+                None => return,
+                Some(Popped::Forgotten(state)) => {
+                    self.displaced.fetch_add(1, Ordering::Relaxed);
+                    if now < state.ends {
+                        self.evicted.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Some(Popped::Gone | Popped::PutBack) => {}
+            }
         }
-        true
     }
 
-    /// Takes the first in order out and forgets it, if it is ripe; returns what
-    /// was known of it. Those that were late or gone already are passed over.
+    /// Takes the first in order out, and forgets it if it is ripe.
     fn pop(
         &self,
         order: &mut BinaryHeap<Rank>,
         ripe: impl Fn(&Cooldown) -> bool,
-    ) -> Option<Cooldown> {
-        while let Some(Rank { ends, entry }) = order.pop() {
-            let Some(mut locked) = entry.lock() else {
-                continue;
-            };
-            let state = locked.get();
-            if state.ends > ends {
-                drop(locked);
-                order.push(Rank { ends: state.ends, entry });
-                continue;
-            }
-            if !ripe(&state) {
-                drop(locked);
-                order.push(Rank { ends, entry });
-                return None;
-            }
-            self.forget(&entry, &mut locked);
-            return Some(state);
+    ) -> Option<Popped> {
+        let Rank { ends, entry } = order.pop()?;
+        let Some(mut locked) = entry.lock() else {
+            return Some(Popped::Gone);
+        };
+        let state = locked.get();
+        if state.ends > ends || !ripe(&state) {
+            drop(locked);
+            order.push(Rank { ends: state.ends, entry });
+            return Some(Popped::PutBack);
         }
-        None
+        self.forget(&entry, &mut locked);
+        Some(Popped::Forgotten(state))
     }
 
     fn write(&self, entry: &Entry, locked: &mut Locked<'_>, next: Cooldown) {

@@ -2,7 +2,7 @@
 //!
 //! Pure: no clock, no I/O; `now` is an argument. It does not talk to anybody.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::error::Error as StdError;
@@ -84,8 +84,9 @@ pub struct Peer {
     pub cooldown_until: Option<SystemTime>,
     /// What people call it.
     pub label: String,
-    /// When the failures and the cooldown were last heard of.
-    observed_at: Option<SystemTime>,
+    /// When failures and cooldown were last observed; the later of two records
+    /// tells them.
+    pub observed_at: Option<SystemTime>,
 }
 
 impl Peer {
@@ -93,7 +94,8 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Returns [`PeerError::Malformed`] where the URL has no scheme or no host.
+    /// Returns [`PeerError::Malformed`] where the URL has no scheme or no host, and
+    /// [`PeerError::Credentials`] where it holds credentials.
     pub fn new(peer_url: impl Into<String>, added_at: SystemTime) -> Result<Self, PeerError> {
         let peer_url = peer_url.into();
         check(&peer_url)?;
@@ -135,11 +137,15 @@ impl Peer {
 
     /// Takes in what another record of the same peer knows.
     fn learn(&mut self, other: Self) {
-        if other.observed_at > self.observed_at {
-            self.failure_count = other.failure_count;
-            self.cooldown_until = other.cooldown_until;
-            self.last_error = other.last_error;
-            self.observed_at = other.observed_at;
+        match other.observed_at.cmp(&self.observed_at) {
+            Ordering::Less => {}
+            Ordering::Equal => self.cooldown_until = self.cooldown_until.max(other.cooldown_until),
+            Ordering::Greater => {
+                self.failure_count = other.failure_count;
+                self.cooldown_until = other.cooldown_until;
+                self.last_error = other.last_error;
+                self.observed_at = other.observed_at;
+            }
         }
         self.added_at = self.added_at.min(other.added_at);
         self.last_seen_at = self.last_seen_at.max(other.last_seen_at);
@@ -173,8 +179,8 @@ impl PeerBook {
     ///
     /// # Errors
     ///
-    /// Returns [`PeerError::Duplicate`] where the book has one under that URL, and
-    /// [`PeerError::Malformed`] where the URL has been made one that is none.
+    /// Returns [`PeerError::Duplicate`] where the book has one under that URL;
+    /// otherwise as [`Peer::new`], for the URL may have been changed.
     pub fn add(&mut self, peer: Peer) -> Result<(), PeerError> {
         check(&peer.peer_url)?;
         match self.peers.entry(peer.peer_url.clone()) {
@@ -195,7 +201,7 @@ impl PeerBook {
     ///
     /// # Errors
     ///
-    /// Returns [`PeerError::Malformed`] where the URL is none.
+    /// As [`Peer::new`], for the URL may have been changed.
     pub fn merge(&mut self, peer: Peer) -> Result<(), PeerError> {
         check(&peer.peer_url)?;
         match self.peers.entry(peer.peer_url.clone()) {
@@ -330,6 +336,8 @@ pub enum PeerError {
     },
     /// The URL is none, or has no scheme or no host.
     Malformed,
+    /// The URL holds `user:password@`, which would be stored and shown.
+    Credentials,
 }
 
 impl fmt::Display for PeerError {
@@ -342,6 +350,9 @@ impl fmt::Display for PeerError {
             Self::Malformed => {
                 f.write_str("the peer's url needs a scheme and a host, as in https://peer.example")
             }
+            Self::Credentials => {
+                f.write_str("the peer's url holds credentials, send them in a header instead")
+            }
         }
     }
 }
@@ -353,9 +364,12 @@ fn shown(peer_url: &str) -> Upstream {
     peer_url.parse().map_or_else(|_| Upstream::named("?"), |uri| Upstream::from_uri(&uri))
 }
 
-/// Checks that something can be called under a URL.
+/// Checks that something can be called under a URL, and that it may be shown.
 fn check(peer_url: &str) -> Result<(), PeerError> {
     match peer_url.parse::<Uri>() {
+        Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+            Err(PeerError::Credentials)
+        }
         Ok(uri) if uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty()) => {
             Ok(())
         }

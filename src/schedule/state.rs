@@ -67,8 +67,11 @@ pub enum Outcome {
 /// | [`finish_ok`](Self::finish_ok) | due after the interval; error, fork and failures are cleared |
 /// | [`finish_err`](Self::finish_err) | one failure more; due after the longer of ladder and hint |
 /// | [`finish_fork`](Self::finish_fork) | the same, and a fork is detected |
-/// | [`finish_solo`](Self::finish_solo) | due after the interval; error, fork and failures are cleared |
-/// | [`put_off`](Self::put_off) | due then; outcome and failures as before the run |
+/// | [`finish_solo`](Self::finish_solo) | due after the interval; peer, error, fork and failures are cleared |
+/// | [`put_off`](Self::put_off) | due then; all else as before the run |
+///
+/// Each but `put_off` notes when it happened, and the peer and head that it is
+/// given; an empty one leaves the old.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -189,8 +192,8 @@ impl SyncState {
     }
 
     /// Notes that nothing could be sent before `until`: no run, and no failure.
-    pub fn put_off(&mut self, until: SystemTime) {
-        self.next_sync_due_at = Some(until);
+    pub fn put_off(&mut self, until: SystemTime, now: SystemTime) {
+        self.next_sync_due_at = Some(until.max(now));
         if self.last_outcome == Outcome::Running {
             let Before { error, outcome, fork_detected } = std::mem::take(&mut self.before);
             self.last_error = error;
@@ -205,7 +208,9 @@ impl SyncState {
         match (self.last_outcome, self.last_sync_started_at) {
             (Outcome::Running, Some(started)) => later(started, policy.run_lease) <= now,
             (Outcome::Running, None) => true,
-            _ => self.next_sync_due_at.is_none_or(|due| due <= now),
+            (Outcome::Idle | Outcome::Ok | Outcome::Error | Outcome::Fork | Outcome::Solo, _) => {
+                self.next_sync_due_at.is_none_or(|due| due <= now)
+            }
         }
     }
 
@@ -228,8 +233,8 @@ impl SyncState {
     }
 }
 
-/// Returns the time `wait` later: a century at most, and no later than the clock
-/// can say.
+/// Returns the time `wait` later, a century at most: no clock ends so soon, but
+/// for one that is wrong, and to that everything is due.
 pub(super) fn later(time: SystemTime, wait: Duration) -> SystemTime {
     const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
     time.checked_add(wait.min(CENTURY)).unwrap_or(time)
