@@ -100,6 +100,30 @@ async fn who_waits_for_an_upstream_that_had_to_make_room_waits_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_probe_that_had_to_make_room_waits_no_longer() {
+    let peer = Peer::says([refused(), ok().after(secs(20))]);
+    let layer = RetryAfterBackoffLayer::builder().max_upstreams(1).build();
+    let (cooldowns, client) = (layer.cooldowns(), client(&layer, &peer));
+    assert_eq!(ask(&client, A).await, Sent(429));
+    sleep(secs(60)).await;
+    let probe = tokio::spawn({
+        let client = client.clone();
+        async move { ask(&client, A).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(state(&cooldowns, A), Some(State::Probing));
+    let log = Log::new();
+    let waiter = wait(&cooldowns, &log, 1).await;
+
+    sleep(secs(1)).await;
+    cooldowns.cool(&upstream(B), secs(900));
+    waiter.await.unwrap();
+
+    assert_eq!(log.entries(), [(1, 1)]);
+    assert_eq!(probe.await.unwrap(), Sent(200));
+}
+
+#[tokio::test(start_paused = true)]
 async fn clearing_wakes_everybody_at_once() {
     let (cooldowns, log) = (cooling(3600), Log::new());
     for who in 0..10 {
