@@ -33,8 +33,32 @@ use crate::permit::{Destination, Permit, Shared};
 ///
 /// An inner service whose error is already a boxed error, called inside a
 /// spawned async block, can trip the compiler's "implementation is not general
-/// enough", as it does under `tower::timeout`. Name the future's type, or box
-/// the service (`BoxCloneService`), before spawning.
+/// enough", as it does under `tower::timeout`. Box the service before spawning:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use tower::util::BoxCloneService;
+/// use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+/// use tower_retry_after::{Error, RetryAfterBackoffLayer};
+///
+/// async fn send(_: http::Request<()>) -> Result<http::Response<()>, BoxError> {
+///     Ok(http::Response::new(()))
+/// }
+///
+/// let client: BoxCloneService<http::Request<()>, http::Response<()>, Error> =
+///     ServiceBuilder::new()
+///         .boxed_clone()
+///         .layer(RetryAfterBackoffLayer::new())
+///         .service(service_fn(send));
+///
+/// let call = tokio::spawn(async move {
+///     let request = http::Request::get("https://api.example/").body(()).unwrap();
+///     client.oneshot(request).await
+/// });
+/// assert!(call.await.unwrap().is_ok());
+/// # }
+/// ```
 pub struct RetryAfterBackoff<S> {
     inner: S,
     shared: Arc<Shared>,

@@ -18,9 +18,9 @@ const PLENTY: usize = 1_000_000;
 
 /// How many times all is made anew and measured, where the gate is missed.
 ///
-/// In one round of ten or so the allocator puts something that a thread writes on
-/// a cache line of the table, and a second thread gains less, whatever the service
-/// does. A service that does write something shared gains less in every round.
+/// In one round of ten or so a second thread gains less, and in the next it does
+/// not; where the allocator happens to put things may be the reason. A service that
+/// writes something shared misses the gate in every round.
 const ROUNDS: usize = 3;
 
 pub(crate) fn run(gates: &mut Gates) {
