@@ -38,8 +38,15 @@ pub(crate) fn instant(born: Instant, moment: Moment) -> Instant {
     instant.or_else(|| born.checked_add(FAR)).unwrap_or(born)
 }
 
-/// A century, in days of 24 hours.
-const FAR: Duration = Duration::from_secs(36_525 * 24 * 3600);
+/// Returns the instant `wait` later; where the platform's clock does not reach
+/// that far, as far as it is sure to.
+#[cfg(feature = "schedule")]
+pub(crate) fn later(instant: Instant, wait: Duration) -> Instant {
+    instant.checked_add(wait.min(FAR)).unwrap_or(instant)
+}
+
+/// A century, in days of 24 hours: further than any process lives.
+pub(crate) const FAR: Duration = Duration::from_secs(36_525 * 24 * 3600);
 
 /// Draws a number from 0 up to, but not including, 1.
 pub(crate) fn sample() -> f64 {

@@ -262,6 +262,24 @@ impl Cooldowns {
         }
     }
 
+    /// Returns until when every call to the upstream would be rejected, if it is
+    /// Cooling or a probe is out. It costs next to nothing while nobody is in trouble.
+    #[cfg(feature = "schedule")]
+    pub(crate) fn held_until(&self, upstream: &Upstream) -> Option<Instant> {
+        if self.shared.table.tracked() == 0 {
+            return None;
+        }
+        let now = self.now();
+        let state = self.shared.table.get(upstream, now)?;
+        let reason = match state.phase {
+            Phase::Cooling { .. } => Reason::Cooling,
+            Phase::Probing { .. } => Reason::Probing,
+            Phase::Clear | Phase::Reopening { .. } => return None,
+        };
+        let gate = state.gate(self.shared.table.forget_after());
+        (gate > now).then(|| self.instant(told(reason, gate, now)))
+    }
+
     /// Tells what a call to the upstream would meet now.
     fn outlook(&self, upstream: &Upstream) -> Outlook {
         let now = self.now();

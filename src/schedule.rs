@@ -30,8 +30,20 @@
 //! # }
 //! ```
 
-mod peers;
-mod state;
+pub mod floor;
+pub mod judge;
 
+mod cycle;
+mod next;
+mod peers;
+mod poller;
+mod set;
+#[cfg(feature = "serde")]
+mod snapshot;
+mod state;
+mod wall;
+
+pub use cycle::CycleReport;
+pub use next::Next;
 pub use peers::{Bucket, Peer, PeerBook, PeerError, Role, Source};
 pub use state::{Outcome, SyncPolicy, SyncState};

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Uri;
 
-use super::state::later;
+use super::wall::later;
 use crate::ladder::Ladder;
 use crate::upstream::Upstream;
 

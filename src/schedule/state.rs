@@ -6,6 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::wall::later;
 use crate::ladder::Ladder;
 
 /// How often to sync, and how long to stay away after failures.
@@ -231,11 +232,4 @@ impl SyncState {
             head.clone_into(&mut self.current_head);
         }
     }
-}
-
-/// Returns the time `wait` later, a century at most: no clock ends so soon, but
-/// for one that is wrong, and to that everything is due.
-pub(super) fn later(time: SystemTime, wait: Duration) -> SystemTime {
-    const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
-    time.checked_add(wait.min(CENTURY)).unwrap_or(time)
 }

@@ -1,0 +1,140 @@
+//! What the outcome of a call means for the schedule: when to come back.
+//!
+//! The one answer that services give to schedules. It is about time alone; what
+//! the call brought is the caller's business.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::floor;
+use crate::error::Error;
+use crate::ladder::Ladder;
+use crate::message::Incoming;
+
+/// When to come back, as the outcome of a call has it.
+///
+/// Instants are tokio's: a step of the wall clock moves none of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Next {
+    /// The call went well: again after the interval.
+    Ok,
+    /// The call was sent and failed: again after the longer of ladder and hint,
+    /// one rung up.
+    Failed {
+        /// The wait that was asked for, if one was; zero counts as none.
+        hint: Option<Duration>,
+    },
+    /// The call was not sent: again at that time, and nothing is counted.
+    NotSent {
+        /// When a call has a chance to be sent.
+        until: Instant,
+    },
+    /// Whoever was called has a schedule of its own: again at that time.
+    DueAt(Instant),
+}
+
+/// The least wait after a failure, where neither ladder nor hint asks for one: a
+/// poller whose ladder is off must not storm whoever fails at once.
+const LEAST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// The least wait between two calls, whatever was said: a schedule never spins.
+pub(crate) const LEAST: Duration = Duration::from_millis(1);
+
+/// The default of the schedules' `max_retry_after`: the layer's own.
+pub(crate) const DEFAULT_MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Returns the hint to count with after that many failures in a row; where it and
+/// the ladder are both zero, a second.
+pub(crate) fn usable(ladder: Ladder, failures: u32, hint: Option<Duration>) -> Duration {
+    match ladder.delay_with_hint(failures, hint.unwrap_or_default()) {
+        Duration::ZERO => LEAST_AFTER_FAILURE,
+        _ => hint.unwrap_or_default(),
+    }
+}
+
+/// How a schedule judges the outcomes of its calls.
+pub(crate) struct Judging<T> {
+    judge: Arc<dyn Fn(&Result<T, Error>) -> Next + Send + Sync>,
+    floor: Option<Floor<T>>,
+    pub(crate) max_retry_after: Duration,
+}
+
+/// Reads from a good answer how long to stay away, at least.
+struct Floor<T> {
+    read: Arc<dyn Fn(&T, SystemTime) -> Option<Duration> + Send + Sync>,
+    cap: Duration,
+}
+
+impl<T> Judging<T> {
+    pub(crate) fn by(judge: impl Fn(&Result<T, Error>) -> Next + Send + Sync + 'static) -> Self {
+        Self { judge: Arc::new(judge), floor: None, max_retry_after: DEFAULT_MAX_RETRY_AFTER }
+    }
+
+    /// Judges by something else; floor and ceiling stay.
+    pub(crate) fn set(
+        &mut self,
+        judge: impl Fn(&Result<T, Error>) -> Next + Send + Sync + 'static,
+    ) {
+        self.judge = Arc::new(judge);
+    }
+
+    /// Obeys the floors that responses ask for, up to `cap`.
+    pub(crate) fn set_floor(&mut self, cap: Duration)
+    where
+        T: Incoming,
+    {
+        let read = |response: &T, received_at: SystemTime| {
+            let answered = response.status().is_success() || response.status().is_redirection();
+            answered.then(|| floor::from_headers(response.headers(), received_at)).flatten()
+        };
+        self.floor = Some(Floor { read: Arc::new(read), cap });
+    }
+
+    /// Judges the outcome of a call that ended at `received_at`: what follows, with
+    /// the hint within its ceiling, and how long to stay away at least.
+    pub(crate) fn judge(
+        &self,
+        result: &Result<T, Error>,
+        received_at: SystemTime,
+    ) -> (Next, Duration) {
+        match (self.judge)(result) {
+            Next::Failed { hint } => {
+                let hint = hint.map(|hint| hint.min(self.max_retry_after));
+                (Next::Failed { hint }, LEAST)
+            }
+            Next::Ok => (Next::Ok, self.floor(result, received_at)),
+            next @ (Next::NotSent { .. } | Next::DueAt(_)) => (next, LEAST),
+        }
+    }
+
+    fn floor(&self, result: &Result<T, Error>, received_at: SystemTime) -> Duration {
+        match (&self.floor, result) {
+            (Some(Floor { read, cap }), Ok(answer)) => {
+                read(answer, received_at).unwrap_or_default().min(*cap).max(LEAST)
+            }
+            (None, _) | (_, Err(_)) => LEAST,
+        }
+    }
+}
+
+impl<T> Clone for Judging<T> {
+    fn clone(&self) -> Self {
+        let Self { judge, floor, max_retry_after } = self;
+        let floor =
+            floor.as_ref().map(|Floor { read, cap }| Floor { read: Arc::clone(read), cap: *cap });
+        Self { judge: Arc::clone(judge), floor, max_retry_after: *max_retry_after }
+    }
+}
+
+impl<T> fmt::Debug for Judging<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judging")
+            .field("floor", &self.floor.as_ref().map(|floor| floor.cap))
+            .field("max_retry_after", &self.max_retry_after)
+            .finish_non_exhaustive()
+    }
+}
