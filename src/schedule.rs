@@ -37,6 +37,7 @@ mod cycle;
 mod next;
 mod peers;
 mod poller;
+mod run;
 mod set;
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -46,4 +47,5 @@ mod wall;
 pub use cycle::CycleReport;
 pub use next::Next;
 pub use peers::{Bucket, Peer, PeerBook, PeerError, Role, Source};
+pub use poller::{Polled, Poller, PollerBuilder, PollerHandle, StateWatch};
 pub use state::{Outcome, SyncPolicy, SyncState};

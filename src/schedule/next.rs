@@ -56,16 +56,20 @@ pub(crate) fn usable(ladder: Ladder, failures: u32, hint: Option<Duration>) -> D
     }
 }
 
+type Judge<T> = Arc<dyn Fn(&Result<T, Error>) -> Next + Send + Sync>;
+
+type ReadFloor<T> = Arc<dyn Fn(&T, SystemTime) -> Option<Duration> + Send + Sync>;
+
 /// How a schedule judges the outcomes of its calls.
 pub(crate) struct Judging<T> {
-    judge: Arc<dyn Fn(&Result<T, Error>) -> Next + Send + Sync>,
+    judge: Judge<T>,
     floor: Option<Floor<T>>,
     pub(crate) max_retry_after: Duration,
 }
 
 /// Reads from a good answer how long to stay away, at least.
 struct Floor<T> {
-    read: Arc<dyn Fn(&T, SystemTime) -> Option<Duration> + Send + Sync>,
+    read: ReadFloor<T>,
     cap: Duration,
 }
 

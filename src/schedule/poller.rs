@@ -1,1 +1,360 @@
-//! placeholder
+//! A loop that asks one service again and again, each time when it is due.
+//!
+//! The shell around [`SyncState`]: it sleeps until the state says so, calls, and
+//! takes in what came of it. Deadlines are kept in tokio's time and only shown on
+//! the wall clock, so a clock that is stepped moves none of them. It does not
+//! retry, and it does not catch up: a poll that was missed is missed.
+
+mod builder;
+mod handle;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_service::Service;
+
+pub use self::builder::PollerBuilder;
+use self::handle::Remote;
+pub use self::handle::{PollerHandle, StateWatch};
+use super::judge;
+use super::next::{self, Judging, Next};
+use super::run::{self, RunExpired};
+use super::state::{SyncPolicy, SyncState};
+use super::wall::{Reading, WallClock};
+use crate::ambient;
+use crate::error::{BoxError, Error};
+
+/// Asks a service again and again, each time when it is due.
+///
+/// A [`Stream`] of what the service answered, each with the state of the loop
+/// after it. It sleeps until the next poll is due, readies the service, makes a
+/// request and calls. Then:
+///
+/// | the judge says | the next poll is due | counted |
+/// |---|---|---|
+/// | [`Next::Ok`] | after the interval | the failures are forgotten |
+/// | [`Next::Failed`] | after the longer of ladder and hint | one failure |
+/// | [`Next::NotSent`] | then | nothing |
+/// | [`Next::DueAt`] | then | a success, where the service answered |
+///
+/// It lives in the task that polls it: nothing is spawned, and nothing happens
+/// while nobody asks for the next result. Giving up on [`next`](Self::next) loses
+/// nothing, so it can stand in a `select!`; dropping the poller drops the call
+/// that is out. A run that takes longer than [`SyncPolicy::run_lease`] is given
+/// up, and yields an error.
+///
+/// [`handle`](Self::handle) is for other tasks: to poll now, to pause, to shut
+/// down, to look at the state.
+///
+/// # Panics
+///
+/// Polling needs a tokio runtime with time, and panics without one, as every
+/// timer of tokio's does.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use http_body_util::Empty;
+/// use tower::{ServiceBuilder, service_fn};
+/// use tower_retry_after::schedule::{Poller, SyncPolicy};
+/// use tower_retry_after::{RefusalErrorLayer, RetryAfterBackoffLayer};
+///
+/// # type Body = Empty<&'static [u8]>;
+/// # async fn send(_: http::Request<Body>) -> Result<http::Response<Body>, std::io::Error> {
+/// #     Ok(http::Response::new(Body::new()))
+/// # }
+/// let backoff = RetryAfterBackoffLayer::new();
+/// let client = ServiceBuilder::new()
+///     .layer(RefusalErrorLayer::new(&backoff))
+///     .layer(backoff)
+///     .service(service_fn(send)); // any HTTP client
+///
+/// let request = || http::Request::get("https://api.example/items").body(Body::new()).unwrap();
+/// let policy = SyncPolicy { interval: Duration::from_secs(60), ..SyncPolicy::default() };
+/// let mut poller = Poller::builder(client, request).policy(policy).build();
+///
+/// while let Some(polled) = poller.next().await {
+///     match polled.result {
+///         Ok(response) => println!("{}", response.status()),
+///         Err(error) => println!("{error}"), // a refusal, or a connection that failed
+///     }
+///     println!("next at {:?}", polled.state.next_sync_due_at);
+/// #   break;
+/// }
+/// # }
+/// ```
+#[must_use = "a poller does nothing unless it is asked for the next result"]
+pub struct Poller<S, M, R>
+where
+    S: Service<R>,
+{
+    service: S,
+    make_request: M,
+    policy: SyncPolicy,
+    judging: Judging<S::Response>,
+    clock: WallClock,
+    state: SyncState,
+    /// When the next run is due.
+    due: Instant,
+    phase: Phase<S::Future>,
+    /// Made when it is first needed, for it needs a runtime.
+    sleep: Option<Pin<Box<Sleep>>>,
+    remote: Remote,
+}
+
+/// Where the loop stands.
+enum Phase<F> {
+    /// No run is out.
+    Waiting,
+    /// A run has begun, and the service is not ready yet.
+    Readying { expires: Instant },
+    /// The call is out.
+    Calling { call: Pin<Box<F>>, expires: Instant },
+    /// The loop was shut down.
+    Ended,
+}
+
+/// What a poll brought, and the state of the loop after it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Polled<T> {
+    /// What the service answered.
+    pub result: Result<T, Error>,
+    /// The state after it; `next_sync_due_at` says when the next poll is due.
+    pub state: SyncState,
+}
+
+impl<S, M, R> Poller<S, M, R>
+where
+    S: Service<R, Error: Into<BoxError>>,
+    S::Response: 'static,
+    M: FnMut() -> R,
+{
+    /// Creates a poller with the default policy, which is due at once.
+    pub fn new(service: S, make_request: M) -> Self {
+        Self::builder(service, make_request).build()
+    }
+
+    /// Configures a poller of `service`; `make_request` makes the request of each
+    /// poll.
+    pub fn builder(service: S, make_request: M) -> PollerBuilder<S, M, R> {
+        PollerBuilder::new(service, make_request, Judging::by(judge::standard))
+    }
+
+    /// Waits until the next poll is due and answered; nothing is left once the
+    /// poller was shut down.
+    ///
+    /// Dropping the future loses nothing: the poll that is out goes on when it is
+    /// asked for again.
+    pub async fn next(&mut self) -> Option<Polled<S::Response>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// Begins a run, unless it has to wait for that.
+    fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<Begun> {
+        if self.remote.is_shut_down() {
+            return Poll::Ready(Begun::Ended);
+        }
+        if self.remote.is_paused() {
+            return Poll::Pending;
+        }
+        if !self.remote.take_trigger() {
+            ready!(poll_sleep(&mut self.sleep, self.due, context));
+        }
+        let reading = self.clock.read();
+        self.state.begin("", "", reading.wall);
+        self.remote.show(&self.state, reading);
+        Poll::Ready(Begun::Run { expires: ambient::later(reading.now, self.policy.run_lease) })
+    }
+
+    /// Takes in how a run ended.
+    fn finish(&mut self, result: Result<S::Response, Error>) -> Polled<S::Response> {
+        self.phase = Phase::Waiting;
+        let reading = self.clock.read();
+        let (next, floor) = self.judging.judge(&result, reading.wall);
+        let due = self.take_in(next, &result, reading);
+        self.due = due.max(ambient::later(reading.now, floor));
+        self.state.next_sync_due_at = Some(reading.time(self.due));
+        self.remote.show(&self.state, reading);
+        Polled { result, state: self.state.clone() }
+    }
+
+    /// Notes what the judge says; returns when the next run is due.
+    fn take_in(
+        &mut self,
+        next: Next,
+        result: &Result<S::Response, Error>,
+        reading: Reading,
+    ) -> Instant {
+        let Self { state, policy, .. } = self;
+        let wall = reading.wall;
+        let after = |wait: Duration| ambient::later(reading.now, wait);
+        match (next, result) {
+            (Next::Ok, _) => {
+                state.finish_ok(policy, "", "", wall);
+                after(policy.interval)
+            }
+            (Next::Failed { hint }, _) => {
+                let failures = state.consecutive_failures.saturating_add(1);
+                let hint = next::usable(policy.ladder, failures, hint);
+                state.finish_err(policy, "", "", &run::told(result), hint, wall);
+                after(policy.ladder.delay_with_hint(failures, hint))
+            }
+            (Next::NotSent { until: at }, _) | (Next::DueAt(at), Err(_)) => {
+                state.put_off(wall, wall);
+                at
+            }
+            (Next::DueAt(at), Ok(answer)) => {
+                match judge::report(answer) {
+                    // The cycle has a state of its own, and this is it.
+                    Some(report) => state.clone_from(report.state()),
+                    None => state.finish_ok(policy, "", "", wall),
+                }
+                at
+            }
+        }
+    }
+}
+
+impl<S, M, R> Poller<S, M, R>
+where
+    S: Service<R>,
+{
+    /// Returns a handle for other tasks.
+    pub fn handle(&self) -> PollerHandle {
+        self.remote.handle(self.clock.clone())
+    }
+
+    /// Returns the state of the loop.
+    pub fn state(&self) -> SyncState {
+        self.handle().state()
+    }
+
+    /// Returns the service that is polled.
+    pub fn get_ref(&self) -> &S {
+        &self.service
+    }
+
+    /// Gives up the run that is out, if one is: the state is as before it.
+    fn give_up(&mut self) {
+        match self.phase {
+            Phase::Waiting | Phase::Ended => {}
+            Phase::Readying { .. } | Phase::Calling { .. } => {
+                let reading = self.clock.read();
+                self.state.put_off(reading.time(self.due), reading.wall);
+                self.remote.show(&self.state, reading);
+            }
+        }
+    }
+}
+
+/// What came of the wish to begin a run.
+enum Begun {
+    Run { expires: Instant },
+    Ended,
+}
+
+impl<S, M, R> Stream for Poller<S, M, R>
+where
+    S: Service<R, Error: Into<BoxError>>,
+    S::Response: 'static,
+    M: FnMut() -> R,
+{
+    type Item = Polled<S::Response>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let poller = self.get_mut();
+        // From here on no wish is missed.
+        poller.remote.register(context.waker());
+        loop {
+            match &mut poller.phase {
+                Phase::Ended => return Poll::Ready(None),
+                Phase::Waiting => {
+                    poller.phase = match ready!(poller.poll_begin(context)) {
+                        Begun::Run { expires } => Phase::Readying { expires },
+                        Begun::Ended => Phase::Ended,
+                    };
+                }
+                // Nothing was sent: there is nothing to wait for.
+                Phase::Readying { .. } if poller.remote.is_shut_down() => {
+                    poller.give_up();
+                    poller.phase = Phase::Ended;
+                }
+                &mut Phase::Readying { expires } => match poller.service.poll_ready(context) {
+                    Poll::Ready(Ok(())) => {
+                        let request = (poller.make_request)();
+                        let call = Box::pin(poller.service.call(request));
+                        poller.phase = Phase::Calling { call, expires };
+                    }
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Some(poller.finish(Err(Error::inner(error)))));
+                    }
+                    Poll::Pending => {
+                        ready!(poll_sleep(&mut poller.sleep, expires, context));
+                        return Poll::Ready(Some(poller.finish(Err(RunExpired::error()))));
+                    }
+                },
+                Phase::Calling { call, expires } => {
+                    let result = match call.as_mut().poll(context) {
+                        Poll::Ready(result) => result.map_err(Error::inner),
+                        Poll::Pending => {
+                            ready!(poll_sleep(&mut poller.sleep, *expires, context));
+                            Err(RunExpired::error())
+                        }
+                    };
+                    return Poll::Ready(Some(poller.finish(result)));
+                }
+            }
+        }
+    }
+}
+
+/// Nothing in it is ever pinned but what is boxed.
+impl<S, M, R> Unpin for Poller<S, M, R> where S: Service<R> {}
+
+impl<S, M, R> Drop for Poller<S, M, R>
+where
+    S: Service<R>,
+{
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl<S, M, R> fmt::Debug for Poller<S, M, R>
+where
+    S: Service<R>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Waiting => "waiting",
+            Phase::Readying { .. } => "readying",
+            Phase::Calling { .. } => "calling",
+            Phase::Ended => "ended",
+        };
+        f.debug_struct("Poller")
+            .field("policy", &self.policy)
+            .field("phase", &phase)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits for an instant with a timer that is made once and set anew.
+fn poll_sleep(
+    sleep: &mut Option<Pin<Box<Sleep>>>,
+    until: Instant,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
+    if sleep.deadline() != until {
+        sleep.as_mut().reset(until);
+    }
+    sleep.as_mut().poll(context)
+}

@@ -6,7 +6,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::wall::later;
+use tokio::time::Instant;
+
+use super::wall::{Reading, Step, later};
 use crate::ladder::Ladder;
 
 /// How often to sync, and how long to stay away after failures.
@@ -206,12 +208,50 @@ impl SyncState {
     /// Returns whether a run is due: its time has come and none is out, or the
     /// one that is out has outlived its lease.
     pub fn is_due(&self, policy: &SyncPolicy, now: SystemTime) -> bool {
-        match (self.last_outcome, self.last_sync_started_at) {
-            (Outcome::Running, Some(started)) => later(started, policy.run_lease) <= now,
-            (Outcome::Running, None) => true,
-            (Outcome::Idle | Outcome::Ok | Outcome::Error | Outcome::Fork | Outcome::Solo, _) => {
-                self.next_sync_due_at.is_none_or(|due| due <= now)
+        self.due_at(policy).is_none_or(|due| due <= now)
+    }
+
+    /// Returns when a run is due; at once where there is no such time.
+    pub(super) fn due_at(&self, policy: &SyncPolicy) -> Option<SystemTime> {
+        match self.last_outcome {
+            Outcome::Running => {
+                self.last_sync_started_at.map(|started| later(started, policy.run_lease))
             }
+            Outcome::Idle | Outcome::Ok | Outcome::Error | Outcome::Fork | Outcome::Solo => {
+                self.next_sync_due_at
+            }
+        }
+    }
+
+    /// Takes over from an earlier process; returns when the next run is due.
+    ///
+    /// What lies further ahead than any wait can be was written by a clock that
+    /// was wrong, and is cut.
+    pub(super) fn restore(
+        &mut self,
+        policy: &SyncPolicy,
+        max_retry_after: Duration,
+        reading: Reading,
+    ) -> Instant {
+        let longest = policy.interval.max(policy.ladder.cap()).max(max_retry_after);
+        let latest = later(reading.wall, longest);
+        self.next_sync_due_at = self.next_sync_due_at.map(|due| due.min(latest));
+        if self.last_outcome == Outcome::Running {
+            self.last_sync_started_at = self.last_sync_started_at.min(Some(reading.wall));
+        }
+        match self.due_at(policy) {
+            Some(due) => reading.instant(due, Duration::MAX),
+            None => reading.now,
+        }
+    }
+
+    /// Moves the deadlines along with the wall clock, so that they stay as far
+    /// away as they are; what has happened stays as it was written down.
+    pub(super) fn shift(&mut self, step: Step) {
+        self.next_sync_due_at = self.next_sync_due_at.map(|due| step.shift(due));
+        if self.last_outcome == Outcome::Running {
+            // The lease counts from here.
+            self.last_sync_started_at = self.last_sync_started_at.map(|time| step.shift(time));
         }
     }
 

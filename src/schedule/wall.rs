@@ -69,13 +69,10 @@ impl Reading {
 
     /// Returns the time on the wall clock that an instant is.
     pub(crate) fn time(&self, instant: Instant) -> SystemTime {
-        match instant.checked_duration_since(self.now) {
-            Some(ahead) => later(self.wall, ahead),
-            None => {
-                let ago = self.now.saturating_duration_since(instant);
-                self.wall.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)
-            }
-        }
+        let ahead = instant.saturating_duration_since(self.now);
+        let ago = self.now.saturating_duration_since(instant);
+        // One of them is zero.
+        later(self.wall, ahead).checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Returns how far the wall clock was stepped since an earlier reading.
