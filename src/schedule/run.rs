@@ -62,3 +62,49 @@ pub(crate) fn shown(text: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// An error that may or may not repeat what is behind it.
+    #[derive(Debug)]
+    struct Outer {
+        text: &'static str,
+        inner: io::Error,
+    }
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.text)
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.inner)
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_all_that_is_behind_it_once() {
+        let inner = || io::Error::other("connection refused");
+        let silent = Outer { text: "cannot connect", inner: inner() };
+        let chatty = Outer { text: "cannot connect: connection refused", inner: inner() };
+
+        assert_eq!(chain(&silent), "cannot connect: connection refused");
+        assert_eq!(chain(&chatty), "cannot connect: connection refused");
+        assert_eq!(
+            told::<()>(&Err(Error::Inner(silent.into()))),
+            "cannot connect: connection refused"
+        );
+    }
+
+    #[test]
+    fn what_is_shown_is_escaped_and_cut() {
+        assert_eq!(shown("  a\nb \"quoted\" \u{202e} "), "a\\nb \"quoted\" \\u{202e}");
+        assert_eq!(shown(&"x".repeat(10_000)).len(), MOST_CHARS);
+    }
+}

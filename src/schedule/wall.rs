@@ -137,6 +137,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_less_than_a_timers_grain_is_no_step() {
+        let earlier = reading(10_000);
+        let stepped =
+            |micros| Reading { wall: earlier.wall + Duration::from_micros(micros), ..earlier };
+
+        assert_eq!(stepped(999).step_since(&earlier), Step::None);
+        assert_eq!(stepped(1_000).step_since(&earlier), Step::Ahead(GRAIN));
+        assert_eq!(earlier.step_since(&stepped(999)), Step::None);
+        assert_eq!(earlier.step_since(&stepped(1_000)), Step::Back(GRAIN));
+    }
+
+    #[test]
     fn a_shifted_deadline_is_as_far_away_as_before() {
         let time = SystemTime::UNIX_EPOCH + secs(10_000);
 

@@ -70,6 +70,23 @@ async fn the_state_shows_the_wall_clock_as_it_stands_now() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_lease_of_a_run_that_is_out_goes_with_the_wall_clock() {
+    let script = Script::new([Play::Hangs]);
+    let wall = Wall::at(100 * DAY);
+    let mut poller =
+        Poller::builder(script.service(), unit).policy(policy()).wall_clock(wall.read()).build();
+    assert!(super::support::poll_once(std::pin::pin!(poller.next())).is_pending());
+
+    wall.step(HOUR);
+
+    // Half an hour from when it began, which was just now.
+    let state = poller.state();
+    let begun = at(100 * 86_400 + 3600);
+    assert!(!state.is_due(&policy(), begun + secs(1799)));
+    assert!(state.is_due(&policy(), begun + secs(1800)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn hours_of_sleep_are_one_poll() {
     // A machine that was suspended: timers are late by hours, and so are both clocks.
     let script = Script::new([]);

@@ -84,6 +84,9 @@ async fn an_early_rejection_puts_off_and_counts_nothing() {
     assert_eq!(held.reason(), Reason::Cooling);
     assert_eq!(polled[0].state.consecutive_failures, 0);
     assert_eq!(polled[0].state.last_outcome, Outcome::Idle);
+    let due = polled[0].state.next_sync_due_at.unwrap();
+    let wait = due.duration_since(polled[0].state.last_sync_started_at.unwrap()).unwrap();
+    assert!(wait > secs(999), "{wait:?}");
     assert!(polled[1].result.is_ok());
     assert_eq!((now() - began, peer.calls()), (secs(1000), 1));
 }
