@@ -48,4 +48,5 @@ pub use cycle::CycleReport;
 pub use next::Next;
 pub use peers::{Bucket, Peer, PeerBook, PeerError, Role, Source};
 pub use poller::{Polled, Poller, PollerBuilder, PollerHandle, StateWatch};
+pub use run::RunExpired;
 pub use state::{Outcome, SyncPolicy, SyncState};

@@ -5,9 +5,22 @@ use std::fmt::{self, Write as _};
 
 use crate::error::Error;
 
-/// The run took longer than its lease, and was given up.
+/// The run took longer than its lease, and was given up: what stands behind the
+/// error of such a run.
+///
+/// ```
+/// use std::error::Error as _;
+/// use tower_retry_after::Error;
+/// use tower_retry_after::schedule::RunExpired;
+///
+/// fn was_given_up(error: &Error) -> bool {
+///     error.source().is_some_and(|source| source.is::<RunExpired>())
+/// }
+/// # let _ = was_given_up;
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct RunExpired;
+#[non_exhaustive]
+pub struct RunExpired;
 
 impl RunExpired {
     pub(crate) fn error() -> Error {
