@@ -49,4 +49,7 @@ pub use next::Next;
 pub use peers::{Bucket, Peer, PeerBook, PeerError, Role, Source};
 pub use poller::{Polled, Poller, PollerBuilder, PollerHandle, StateWatch};
 pub use run::RunExpired;
+pub use set::{
+    PollSet, PollSetBuilder, PollSetGone, PollSetHandle, PolledTarget, TargetId, TargetInfo,
+};
 pub use state::{Outcome, SyncPolicy, SyncState};

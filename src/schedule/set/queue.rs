@@ -1,0 +1,385 @@
+//! Who is next: targets by due time, in the lanes of their upstreams.
+//!
+//! Pure: no clock, no I/O; `now` is an argument. It knows targets by number alone;
+//! what a target is and when it is due again, others know.
+//!
+//! A lane holds its upstream's targets, longest overdue first, and at most so many
+//! of its calls are out at once. Lanes that have something due stand in one heap by
+//! that due time; those that will have stand in another by when they wake; a lane
+//! without a free place stands in neither. So holding an upstream back moves one
+//! lane, whatever the number of its targets.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use slab::Slab;
+
+use super::heap::{Entry, Heap, NOWHERE, Places};
+use crate::moment::Moment;
+use crate::upstream::Upstream;
+
+/// What there is to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Turn {
+    /// This target is the longest overdue of those that may be called.
+    Call(u32),
+    /// Nothing before then.
+    Until(Moment),
+    /// Nothing, until a target is added or a call ends.
+    Idle,
+}
+
+/// How sure a hold is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hold {
+    /// Nothing but time ends it.
+    Firm,
+    /// A guess: a good answer from the upstream ends it as well.
+    Loose,
+}
+
+/// The targets of all upstreams, by number.
+#[derive(Debug)]
+pub(super) struct Queue {
+    slots: Slots,
+    lanes: Lanes,
+    names: HashMap<Upstream, u32, RandomState>,
+    /// Lanes that have something due, by its due time.
+    ready: Heap,
+    /// Lanes that will have something to do, by when.
+    asleep: Heap,
+    /// The latest time heard of. Time does not go back.
+    now: Moment,
+    /// How many calls may be out at once: in all, and of each upstream.
+    concurrency: usize,
+    per_upstream: u32,
+    in_flight: usize,
+    /// How many lanes there ever were; spreads them.
+    opened: u64,
+}
+
+/// What the queue knows of a target.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    due: Moment,
+    lane: u32,
+    /// Where it stands in its lane's heap; nowhere while it is called.
+    place: u32,
+}
+
+#[derive(Debug, Default)]
+struct Slots(Vec<Slot>);
+
+/// One upstream.
+#[derive(Debug)]
+struct Lane {
+    upstream: Upstream,
+    waiting: Heap,
+    /// How many targets it has, those that are called included.
+    targets: u32,
+    in_flight: u32,
+    held_until: Moment,
+    hold: Hold,
+    stand: Stand,
+    place: u32,
+    /// Its number among all lanes there ever were, and how many targets it was
+    /// given: what spreads them.
+    number: u64,
+    added: u64,
+}
+
+#[derive(Debug, Default)]
+struct Lanes(Slab<Lane>);
+
+/// Where a lane stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stand {
+    /// In the heap of those that have something due, or will have if time says so.
+    Ready,
+    Asleep,
+    /// In neither: nothing waits, or no place is free.
+    Parked,
+}
+
+impl Queue {
+    pub(super) fn new(concurrency: usize, per_upstream: u32) -> Self {
+        Self {
+            slots: Slots::default(),
+            lanes: Lanes::default(),
+            names: HashMap::default(),
+            ready: Heap::default(),
+            asleep: Heap::default(),
+            now: Moment::START,
+            concurrency: concurrency.max(1),
+            per_upstream: per_upstream.max(1),
+            in_flight: 0,
+            opened: 0,
+        }
+    }
+
+    /// Says what to do at `now`. It commits to nothing: until the call begins, the
+    /// answer stays the same.
+    pub(super) fn next(&mut self, now: Moment) -> Turn {
+        self.now = self.now.max(now);
+        if self.in_flight >= self.concurrency {
+            return Turn::Idle;
+        }
+        while let Some(lane) = self.asleep.first().filter(|first| first.at <= self.now) {
+            self.stand(lane.index);
+        }
+        let longest = self.ready.first().and_then(|lane| self.lanes.get(lane.index));
+        match (longest.and_then(|lane| lane.waiting.first()), self.asleep.first()) {
+            (Some(target), _) => Turn::Call(target.index),
+            (None, Some(lane)) => Turn::Until(lane.at),
+            (None, None) => Turn::Idle,
+        }
+    }
+
+    /// Returns when there is something to do next, as far as time alone decides: a
+    /// time that is past where there is now.
+    pub(super) fn wakes_at(&self) -> Option<Moment> {
+        let (ready, asleep) = (self.ready.first(), self.asleep.first());
+        ready.into_iter().chain(asleep).map(|lane| lane.at).min()
+    }
+
+    /// Takes in a target under a number that is free.
+    pub(super) fn add(
+        &mut self,
+        index: u32,
+        upstream: Upstream,
+        due: impl FnOnce(u64, u64) -> Moment,
+    ) {
+        let lane = match self.names.get(&upstream) {
+            Some(&lane) => lane,
+            None => self.open(upstream),
+        };
+        let Some(known) = self.lanes.get_mut(lane) else { return };
+        let due = due(known.number, known.added);
+        known.added = known.added.saturating_add(1);
+        known.targets = known.targets.saturating_add(1);
+        self.slots.put_slot(index, Slot { due, lane, place: NOWHERE });
+        self.wait(index, due);
+    }
+
+    /// Takes a target out. A call to it keeps its place until it ends.
+    pub(super) fn remove(&mut self, index: u32) {
+        let Some(slot) = self.slots.get(index) else { return };
+        let Some(lane) = self.lanes.get_mut(slot.lane) else { return };
+        lane.waiting.remove(slot.place, &mut self.slots);
+        lane.targets = lane.targets.saturating_sub(1);
+        self.stand(slot.lane);
+    }
+
+    /// Makes a target due then, unless it is being called.
+    pub(super) fn reschedule(&mut self, index: u32, due: Moment) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.place == NOWHERE {
+            return;
+        }
+        slot.due = due;
+        let Slot { lane, place, .. } = *slot;
+        if let Some(known) = self.lanes.get_mut(lane) {
+            known.waiting.change(place, due, &mut self.slots);
+            self.stand(lane);
+        }
+    }
+
+    /// Begins a call to a target; returns its lane, which is to be told of the end.
+    pub(super) fn begin(&mut self, index: u32) -> u32 {
+        let Some(slot) = self.slots.get(index) else { return NOWHERE };
+        let Some(lane) = self.lanes.get_mut(slot.lane) else { return NOWHERE };
+        lane.waiting.remove(slot.place, &mut self.slots);
+        lane.in_flight = lane.in_flight.saturating_add(1);
+        self.in_flight = self.in_flight.saturating_add(1);
+        self.stand(slot.lane);
+        slot.lane
+    }
+
+    /// Ends a call: its place is free, and the target, if it is still there, is due
+    /// again then.
+    pub(super) fn finish(&mut self, lane: u32, again: Option<(u32, Moment)>) {
+        let Some(known) = self.lanes.get_mut(lane) else { return };
+        known.in_flight = known.in_flight.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match again {
+            Some((index, due)) => self.wait(index, due),
+            None => self.stand(lane),
+        }
+    }
+
+    /// Holds a lane back until then; a longer hold stays as it is.
+    pub(super) fn hold(&mut self, lane: u32, until: Moment, hold: Hold) {
+        let Some(known) = self.lanes.get_mut(lane) else { return };
+        if until > known.held_until {
+            known.held_until = until;
+            known.hold = hold;
+            self.stand(lane);
+        }
+    }
+
+    /// Ends a hold that was a guess.
+    pub(super) fn loosen(&mut self, lane: u32) {
+        match self.lanes.get_mut(lane) {
+            Some(known) if known.hold == Hold::Loose && known.held_until > self.now => {
+                known.held_until = Moment::START;
+                self.stand(lane);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Returns when a target is due.
+    pub(super) fn due(&self, index: u32) -> Moment {
+        self.slots.get(index).map_or(Moment::START, |slot| slot.due)
+    }
+
+    /// Returns whether a target is being called.
+    pub(super) fn is_called(&self, index: u32) -> bool {
+        self.slots.get(index).is_some_and(|slot| slot.place == NOWHERE)
+    }
+
+    /// Returns the lane of a target.
+    pub(super) fn lane(&self, index: u32) -> u32 {
+        self.slots.get(index).map_or(NOWHERE, |slot| slot.lane)
+    }
+
+    /// Returns whose lane it is.
+    pub(super) fn upstream(&self, lane: u32) -> Option<&Upstream> {
+        self.lanes.get(lane).map(|lane| &lane.upstream)
+    }
+
+    /// Returns until when a lane is held back, or was last.
+    pub(super) fn held_until(&self, lane: u32) -> Moment {
+        self.lanes.get(lane).map_or(Moment::START, |lane| lane.held_until)
+    }
+
+    /// Returns how many calls are out.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Returns how many upstreams have targets, or calls that are out.
+    pub(super) fn upstreams(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Puts a target into its lane's heap.
+    fn wait(&mut self, index: u32, due: Moment) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.due = due;
+        let lane = slot.lane;
+        if let Some(known) = self.lanes.get_mut(lane) {
+            known.waiting.insert(Entry { at: due, index }, &mut self.slots);
+            self.stand(lane);
+        }
+    }
+
+    /// Opens the lane of an upstream that has none.
+    fn open(&mut self, upstream: Upstream) -> u32 {
+        let lane = self.lanes.0.insert(Lane {
+            upstream: upstream.clone(),
+            waiting: Heap::default(),
+            targets: 0,
+            in_flight: 0,
+            held_until: Moment::START,
+            hold: Hold::Firm,
+            stand: Stand::Parked,
+            place: NOWHERE,
+            number: self.opened,
+            added: 0,
+        });
+        self.opened = self.opened.wrapping_add(1);
+        let lane = u32::try_from(lane).unwrap_or(NOWHERE);
+        self.names.insert(upstream, lane);
+        lane
+    }
+
+    /// Puts a lane where it belongs now; one that nobody needs is dropped.
+    fn stand(&mut self, lane: u32) {
+        let Some(known) = self.lanes.get(lane) else { return };
+        let (was, place) = (known.stand, known.place);
+        let (stand, at) = match known.waiting.first() {
+            Some(head) if known.in_flight < self.per_upstream => {
+                match head.at.max(known.held_until) {
+                    wakes if wakes > self.now => (Stand::Asleep, wakes),
+                    _ => (Stand::Ready, head.at),
+                }
+            }
+            Some(_) | None => (Stand::Parked, Moment::START),
+        };
+        let is_needed = known.targets > 0 || known.in_flight > 0;
+        if stand == was {
+            match stand {
+                Stand::Ready => self.ready.change(place, at, &mut self.lanes),
+                Stand::Asleep => self.asleep.change(place, at, &mut self.lanes),
+                Stand::Parked => {}
+            }
+        } else {
+            match was {
+                Stand::Ready => self.ready.remove(place, &mut self.lanes),
+                Stand::Asleep => self.asleep.remove(place, &mut self.lanes),
+                Stand::Parked => {}
+            }
+            match stand {
+                Stand::Ready => self.ready.insert(Entry { at, index: lane }, &mut self.lanes),
+                Stand::Asleep => self.asleep.insert(Entry { at, index: lane }, &mut self.lanes),
+                Stand::Parked => {}
+            }
+            if let Some(known) = self.lanes.get_mut(lane) {
+                known.stand = stand;
+            }
+        }
+        if !is_needed && let Some(gone) = self.lanes.0.try_remove(lane as usize) {
+            self.names.remove(&gone.upstream);
+        }
+    }
+}
+
+impl Slots {
+    fn get(&self, index: u32) -> Option<Slot> {
+        self.0.get(index as usize).copied()
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        self.0.get_mut(index as usize)
+    }
+
+    fn put_slot(&mut self, index: u32, slot: Slot) {
+        // Numbers are dealt out without gaps: at most one is missing.
+        match self.0.get_mut(index as usize) {
+            Some(free) => *free = slot,
+            None => self.0.push(slot),
+        }
+    }
+}
+
+impl Places for Slots {
+    #[inline]
+    fn put(&mut self, index: u32, place: u32) {
+        if let Some(slot) = self.get_mut(index) {
+            slot.place = place;
+        }
+    }
+}
+
+impl Lanes {
+    fn get(&self, lane: u32) -> Option<&Lane> {
+        self.0.get(lane as usize)
+    }
+
+    fn get_mut(&mut self, lane: u32) -> Option<&mut Lane> {
+        self.0.get_mut(lane as usize)
+    }
+}
+
+impl Places for Lanes {
+    #[inline]
+    fn put(&mut self, index: u32, place: u32) {
+        if let Some(lane) = self.get_mut(index) {
+            lane.place = place;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
