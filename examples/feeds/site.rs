@@ -49,15 +49,15 @@ impl Manner {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Generous => "no limit",
-            Self::Limited => "20 in 2 s, says when",
-            Self::Curt => "20 in 2 s, does not say",
+            Self::Limited => "16 in 2 s, says when",
+            Self::Curt => "16 in 2 s, does not say",
         }
     }
 }
 
-/// How many requests of a window are answered where there is a limit: forty feeds
-/// want their polls in about two windows, so half of the time it is just enough.
-const ANSWERED: u32 = 20;
+/// How many requests of a window are answered where there is a limit: forty feeds,
+/// each polled every four seconds, want twenty.
+const ANSWERED: u32 = 16;
 const WINDOW: Duration = Duration::from_secs(2);
 
 /// Writes the host of a name.
