@@ -44,7 +44,7 @@ mod snapshot;
 mod state;
 mod wall;
 
-pub use cycle::CycleReport;
+pub use cycle::{Answer, CycleFuture, CycleReport, SyncCycle, SyncCycleBuilder, Synced, Tried};
 pub use next::Next;
 pub use peers::{Bucket, Peer, PeerBook, PeerError, Role, Source};
 pub use poller::{Polled, Poller, PollerBuilder, PollerHandle, StateWatch};

@@ -2,6 +2,8 @@
 //!
 //! Pure: no clock, no I/O; `now` is an argument. It does not talk to anybody.
 
+mod deadlines;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -126,7 +128,7 @@ impl Peer {
         self.may_sync() && !self.is_cooling(now)
     }
 
-    fn may_sync(&self) -> bool {
+    pub(super) fn may_sync(&self) -> bool {
         self.enabled && self.bucket == Bucket::Sync
     }
 
@@ -210,6 +212,25 @@ impl PeerBook {
                 place.insert(peer);
             }
         }
+        Ok(())
+    }
+
+    /// Takes a peer out, and returns what was known of it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PeerError::Unknown`] where the book has no such peer.
+    pub fn remove(&mut self, peer_url: &str) -> Result<Peer, PeerError> {
+        self.peers.remove(peer_url).ok_or_else(|| PeerError::Unknown { peer: shown(peer_url) })
+    }
+
+    /// Says whether a peer may be called at all.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PeerError::Unknown`] where the book has no such peer.
+    pub fn set_enabled(&mut self, peer_url: &str, enabled: bool) -> Result<(), PeerError> {
+        self.known(peer_url)?.enabled = enabled;
         Ok(())
     }
 
