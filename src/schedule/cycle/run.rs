@@ -103,7 +103,7 @@ impl Run {
     pub(super) fn finish(&mut self) -> CycleReport {
         let tried = mem::take(&mut self.tried);
         let policy = self.shared.policy;
-        let held = held(&tried);
+        let held = self.held(&tried);
         let (state, due) = self.shared.with(|ledger, now| {
             conclude(ledger, &policy, &tried, &held, now);
             (ledger.state.clone(), ledger.due(now))
@@ -132,6 +132,29 @@ impl Run {
         self.tried.push(Tried { peer_url, answer });
     }
 
+    /// Returns whose upstreams are being left alone, and until when.
+    fn held(&self, tried: &[Tried]) -> HashMap<String, Instant> {
+        let mut held = HashMap::new();
+        for Tried { peer_url, answer } in tried {
+            match answer {
+                Answer::NotSent { until } => drop(held.insert(peer_url.clone(), *until)),
+                // When the others come back makes no difference then.
+                Answer::Synced { .. } | Answer::Forked { .. } => return HashMap::new(),
+                Answer::Refused { .. } | Answer::Failed { .. } => {}
+            }
+        }
+        // Those too who cool in the book, but for less than in the table.
+        if self.shared.cooldowns.is_some() {
+            let book = self.shared.with(|ledger, _| ledger.book.clone());
+            for peer in book.peers().filter(|peer| peer.may_sync()) {
+                if let Some(until) = self.shared.held_until(peer) {
+                    held.insert(peer.peer_url.clone(), until);
+                }
+            }
+        }
+        held
+    }
+
     /// Nobody else is called.
     fn dismiss(&mut self) {
         self.queue = Vec::new().into_iter();
@@ -153,23 +176,12 @@ fn bad(error: &(dyn StdError + 'static)) -> Answer {
     }
 }
 
-/// Returns whose upstreams are being left alone, and until when.
-fn held(tried: &[Tried]) -> HashMap<&str, Instant> {
-    let mut held = HashMap::new();
-    for Tried { peer_url, answer } in tried {
-        if let Answer::NotSent { until } = answer {
-            held.insert(peer_url.as_str(), *until);
-        }
-    }
-    held
-}
-
 /// Moves the state by what the whole cycle came to: one rung at most.
 fn conclude(
     ledger: &mut Ledger,
     policy: &SyncPolicy,
     tried: &[Tried],
-    held: &HashMap<&str, Instant>,
+    held: &HashMap<String, Instant>,
     now: Reading,
 ) {
     let first_return = ledger.first_return(held, now);

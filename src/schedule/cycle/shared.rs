@@ -119,11 +119,11 @@ impl Ledger {
     /// tells which upstreams are being left alone. Nothing if there is nobody.
     pub(super) fn first_return(
         &self,
-        held: &HashMap<&str, Instant>,
+        held: &HashMap<String, Instant>,
         now: Reading,
     ) -> Option<SystemTime> {
         let returns = |peer: &Peer| {
-            let held = held.get(peer.peer_url.as_str()).map(|&until| now.time(until));
+            let held = held.get(&peer.peer_url).map(|&until| now.time(until));
             peer.cooldown_until.max(held).max(Some(now.wall))
         };
         self.book.peers().filter(|peer| peer.may_sync()).filter_map(returns).min()
