@@ -43,7 +43,7 @@ fn replies() -> impl Strategy<Value = Reply> {
         1 => Just(Reply::Fork),
         3 => Just(Reply::Down),
         3 => (0_u64..3000).prop_map(Reply::Refused),
-        2 => (0_u64..3000).prop_map(Reply::Early),
+        2 => (1_u64..3000).prop_map(Reply::Early),
     ];
     (reply, 0_u64..20).prop_map(|(reply, seconds)| match seconds {
         0..10 => reply,

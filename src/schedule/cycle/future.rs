@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::mem::take;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -78,56 +79,45 @@ where
             let next = match this.step.as_mut().project() {
                 Projected::Starting { place } => {
                     ready!(place.poll_turn(this.run.shared(), cx));
-                    if let Place::Held(turn) = std::mem::take(place) {
+                    if let Place::Held(turn) = take(place) {
                         this.run.start(turn);
                     }
                     Step::Choosing
                 }
-                Projected::Choosing => match this.run.next() {
-                    Some(peer) => {
-                        if this.lease.is_none() {
-                            this.lease.set(Some(sleep(this.run.shared().policy.run_lease)));
-                        }
-                        let peer_url = peer.peer_url.clone();
-                        Step::Readying { service: this.service.clone(), peer: Some(peer), peer_url }
-                    }
-                    None => {
+                Projected::Choosing => {
+                    let Some(peer) = this.run.next() else {
                         this.step.set(Step::Ended);
                         return Poll::Ready(Ok(this.run.finish()));
+                    };
+                    if this.lease.is_none() {
+                        this.lease.set(Some(sleep(this.run.shared().policy.run_lease)));
+                    }
+                    let peer_url = peer.peer_url.clone();
+                    Step::Readying { service: this.service.clone(), peer: Some(peer), peer_url }
+                }
+                Projected::Readying { service, peer, peer_url } => match service.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => match peer.take() {
+                        Some(peer) => {
+                            Step::Calling { call: service.call(peer), peer_url: take(peer_url) }
+                        }
+                        None => Step::Choosing,
+                    },
+                    Poll::Ready(Err(error)) => {
+                        this.run.answered(take(peer_url), Err(error.into()));
+                        Step::Choosing
+                    }
+                    Poll::Pending => {
+                        ready!(poll_lease(this.lease, cx));
+                        this.run.outlived(take(peer_url));
+                        Step::Choosing
                     }
                 },
-                Projected::Readying { service, peer, peer_url } => {
-                    match service.poll_ready(cx) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => {
-                            this.run.answered(std::mem::take(peer_url), Err(error.into()));
-                            this.step.set(Step::Choosing);
-                            continue;
-                        }
-                        Poll::Pending => {
-                            ready!(poll_lease(this.lease, cx));
-                            this.run.outlived(std::mem::take(peer_url));
-                            this.step.set(Step::Choosing);
-                            continue;
-                        }
-                    }
-                    match peer.take() {
-                        Some(peer) => Step::Calling {
-                            call: service.call(peer),
-                            peer_url: std::mem::take(peer_url),
-                        },
-                        None => Step::Choosing,
-                    }
-                }
                 Projected::Calling { call, peer_url } => {
-                    match call.poll(cx) {
-                        Poll::Ready(answer) => {
-                            this.run.answered(std::mem::take(peer_url), answer.map_err(Into::into));
-                        }
-                        Poll::Pending => {
-                            ready!(poll_lease(this.lease, cx));
-                            this.run.outlived(std::mem::take(peer_url));
-                        }
+                    if let Poll::Ready(answer) = call.poll(cx) {
+                        this.run.answered(take(peer_url), answer.map_err(Into::into));
+                    } else {
+                        ready!(poll_lease(this.lease, cx));
+                        this.run.outlived(take(peer_url));
                     }
                     Step::Choosing
                 }

@@ -55,7 +55,7 @@ impl Run {
     /// Returns whom to call next; those whose upstream is being left alone are
     /// passed over.
     pub(super) fn next(&mut self) -> Option<Peer> {
-        while let Some(peer_url) = self.queue.next() {
+        for peer_url in self.queue.by_ref() {
             // It may have been removed or disabled while others were called.
             let peer = self.shared.with(|ledger, now| {
                 let peer = ledger.book.peer(&peer_url)?;

@@ -36,7 +36,7 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
         }
         cause = current.source();
     }
-    cut(line)
+    cut(&line)
 }
 
 /// Writes what is kept of a text.
@@ -44,11 +44,11 @@ pub(super) fn short(text: &(impl Display + ?Sized)) -> String {
     let mut start = Start { text: String::new(), room: MOST.saturating_add(1) };
     // It ends early when there is no more room.
     let _ = write!(start, "{text}");
-    cut(start.text)
+    cut(&start.text)
 }
 
 /// Cuts a text that is too long, and shows where.
-fn cut(text: String) -> String {
+fn cut(text: &str) -> String {
     let text = text.trim();
     match text.char_indices().nth(MOST) {
         None => text.to_owned(),

@@ -39,6 +39,7 @@ impl Peer {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "for tests")]
 mod tests {
     use super::*;
     use crate::ladder::Ladder;
