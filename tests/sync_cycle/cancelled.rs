@@ -58,11 +58,11 @@ async fn a_cycle_dropped_at_any_point_leaves_all_consistent_and_the_next_goes_on
     for polls in 0..8 {
         let calls = Arc::new(AtomicUsize::new(0));
         let wall = Wall::new();
-        let reads = wall.clone();
+        let clock = wall.clone();
         let service = Slow { polled: false, calls: Arc::clone(&calls) };
         let mut cycle = SyncCycle::builder(service)
             .book(book(&[A, B, C]))
-            .wall_clock(move || reads.now())
+            .wall_clock(move || clock.now())
             .build();
         let before = cycle.state();
         let Ok(ready) = cycle.ready().await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_retry_after::schedule::{Answer, Outcome, Peer, SyncCycle, Synced};
+use tower_retry_after::schedule::{Answer, Outcome, Peer, SyncCycle, Synced, Tried};
 use tower_retry_after::{Ladder, RefusalErrorLayer, RetryAfterBackoffLayer};
 
 use crate::support::{now, secs};
@@ -119,7 +119,7 @@ async fn sync(node: usize, peers: &[&str], sites: Arc<Sites>, wall: Wall) -> Vec
         // One rung for a failed cycle, however many peers have failed.
         let sent =
             tried.iter().rev().find(|tried| !matches!(tried.answer(), Answer::NotSent { .. }));
-        failures = match sent.map(|tried| tried.answer()) {
+        failures = match sent.map(Tried::answer) {
             Some(Answer::Synced { .. }) => 0,
             Some(_) => failures + 1,
             None => failures,
