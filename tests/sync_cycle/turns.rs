@@ -1,12 +1,21 @@
 //! One cycle at a time: who has the turn, who waits for it, and who is refused.
 
+use std::fmt::Debug;
+use std::future::Ready;
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread;
+
 use tokio::time::timeout;
 use tower::load_shed::error::Overloaded;
-use tower::{Service, ServiceBuilder, ServiceExt};
-use tower_retry_after::schedule::Outcome;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_retry_after::schedule::{
+    CycleFuture, CycleReport, Outcome, Peer, SyncCycle, SyncCycleBuilder, Synced,
+};
+use tower_retry_after::{Cooldowns, Upstream};
 
 use crate::support::{at_once, poll_once, secs};
-use crate::world::{Mesh, Reply, Wall, after, run, urls};
+use crate::world::{Mesh, Reply, Wall, after, book, run, urls};
 use crate::{A, B};
 
 #[tokio::test(start_paused = true)]
@@ -134,4 +143,96 @@ async fn clones_share_book_and_state() {
     assert_eq!(other.due(), report.due());
     other.remove(A).unwrap();
     assert_eq!(urls(&run(&mut cycle).await), [B]);
+}
+
+/// A service of a type that has a name.
+type Boxed = BoxCloneSyncService<Peer, Synced, BoxError>;
+
+#[test]
+fn two_threads_hand_the_turn_over_and_no_wake_up_is_lost() {
+    async fn sync(_: Peer) -> Result<Synced, BoxError> {
+        Ok(Synced::ok(""))
+    }
+    let start = Arc::new(Barrier::new(2));
+    let cycle = SyncCycle::new(service_fn(sync), book(&[A]));
+    let cycles = |mut cycle: SyncCycle<_>| {
+        let start = Arc::clone(&start);
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let runtime = runtime.unwrap();
+            // A waiter that was not woken waits for ever: nobody comes after it.
+            for _ in 0..5000 {
+                start.wait();
+                let report: CycleReport = runtime.block_on(run(&mut cycle));
+                assert_eq!(report.tried().len(), 1);
+            }
+        }
+    };
+
+    thread::scope(|scope| {
+        scope.spawn(cycles(cycle.clone()));
+        scope.spawn(cycles(cycle.clone()));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_users_code_may_use_the_handle_wherever_it_runs() {
+    let handle: Arc<OnceLock<SyncCycle<Boxed>>> = Arc::default();
+    let look = {
+        let handle = Arc::clone(&handle);
+        move || handle.get().map(|cycle| cycle.book().peers().count())
+    };
+    let service = {
+        let look = look.clone();
+        service_fn(move |peer: Peer| {
+            assert_eq!(look(), Some(2));
+            async move { if peer.peer_url == A { Err("down".into()) } else { Ok(Synced::ok("")) } }
+        })
+    };
+    let wall = Wall::new();
+    let cooldowns = Cooldowns::new();
+    cooldowns.cool(&Upstream::named("other"), secs(60));
+    let mut cycle = SyncCycle::builder(Boxed::new(service))
+        .book(book(&[A, B]))
+        .cooldowns(cooldowns)
+        .upstream_by(move |peer| {
+            assert_eq!(look(), Some(2));
+            Upstream::named(&peer.peer_url)
+        })
+        .wall_clock(move || wall.now())
+        .build();
+    assert!(handle.set(cycle.clone()).is_ok());
+
+    assert_eq!(urls(&run(&mut cycle).await), [A, B]);
+}
+
+#[test]
+fn handles_and_futures_have_names_and_go_anywhere() {
+    fn cheap<T: Clone + Send + Sync + Unpin + Debug + 'static>() {}
+    fn sent<T: Send + Debug + 'static>() {}
+    #[derive(Clone, Debug)]
+    struct Plain;
+    impl Service<Peer> for Plain {
+        type Response = Synced;
+        type Error = BoxError;
+        type Future = Ready<Result<Synced, BoxError>>;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), BoxError>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Peer) -> Self::Future {
+            std::future::ready(Ok(Synced::ok("")))
+        }
+    }
+
+    cheap::<SyncCycle<Plain>>();
+    cheap::<SyncCycleBuilder<Plain>>();
+    cheap::<CycleReport>();
+    cheap::<Synced>();
+    sent::<CycleFuture<Plain>>();
+    sent::<CycleFuture<Boxed>>();
 }
