@@ -2,6 +2,7 @@
 //! next one is due. In virtual time, but for the wall clock that can be stepped.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unchecked_time_subtraction,

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 use std::future::Ready;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use tokio::time::timeout;
@@ -153,16 +154,19 @@ fn two_threads_hand_the_turn_over_and_no_wake_up_is_lost() {
     async fn sync(_: Peer) -> Result<Synced, BoxError> {
         Ok(Synced::ok(""))
     }
-    let start = Arc::new(Barrier::new(2));
+    let arrived = Arc::new(AtomicUsize::new(0));
     let cycle = SyncCycle::new(service_fn(sync), book(&[A]));
     let cycles = |mut cycle: SyncCycle<_>| {
-        let start = Arc::clone(&start);
+        let arrived = Arc::clone(&arrived);
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let runtime = runtime.unwrap();
             // A waiter that was not woken waits for ever: nobody comes after it.
-            for _ in 0..5000 {
-                start.wait();
+            for round in 1..=10_000 {
+                arrived.fetch_add(1, Ordering::SeqCst);
+                while arrived.load(Ordering::SeqCst) < 2 * round {
+                    thread::yield_now();
+                }
                 let report: CycleReport = runtime.block_on(run(&mut cycle));
                 assert_eq!(report.tried().len(), 1);
             }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::Response;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_retry_after::schedule::{
     CycleReport, Peer, PeerBook, SyncCycle, SyncCycleBuilder, SyncPolicy, Synced, Tried,
@@ -202,11 +202,14 @@ pub(crate) trait Cycles:
 
 impl<S> Cycles for S where S: Service<(), Response = CycleReport, Error = std::convert::Infallible> {}
 
-/// Runs one cycle.
+/// Runs one cycle; whoever hangs for a day fails the test.
 pub(crate) async fn run(cycle: &mut impl Cycles) -> CycleReport {
-    let Ok(ready) = cycle.ready().await;
-    let Ok(report) = ready.call(()).await;
-    report
+    let report = async {
+        let Ok(ready) = cycle.ready().await;
+        let Ok(report) = ready.call(()).await;
+        report
+    };
+    timeout(secs(86_400), report).await.expect("an end of the cycle")
 }
 
 pub(crate) fn urls(report: &CycleReport) -> Vec<&str> {
