@@ -42,6 +42,7 @@ mod set;
 #[cfg(feature = "serde")]
 mod snapshot;
 mod state;
+mod text;
 mod wall;
 
 pub use cycle::{Answer, CycleFuture, CycleReport, SyncCycle, SyncCycleBuilder, Synced, Tried};

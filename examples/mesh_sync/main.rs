@@ -21,9 +21,9 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_retry_after::schedule::{Peer, PeerBook, SyncCycle, SyncPolicy, Synced};
+use tower_retry_after::schedule::{Peer, PeerBook, Poller, SyncCycle, SyncPolicy, Synced};
 use tower_retry_after::{
     Ladder, RefusalError, RefusalErrorLayer, RetryAfterBackoff, RetryAfterBackoffLayer,
 };
@@ -81,17 +81,19 @@ fn cycle(
         .build()
 }
 
-/// Runs one cycle after the other.
-async fn run<S>(cycle: &mut SyncCycle<S>, clock: &Stopwatch)
+/// Runs a cycle whenever one is due.
+async fn run<S>(cycle: &SyncCycle<S>, clock: &Stopwatch)
 where
     S: Service<Peer, Response = Synced, Error = BoxError> + Clone,
 {
-    for number in 1.. {
+    let mut poller = Poller::cycle(cycle.clone());
+    let mut number = 0;
+    while let Some(polled) = poller.next().await {
+        number += 1;
         // A cycle never fails; what went wrong stands in its report.
-        let Ok(ready) = cycle.ready().await;
-        let Ok(report) = ready.call(()).await;
-        output::cycle(number, &report, &cycle.book(), clock);
-        sleep_until(report.due()).await;
+        if let Ok(report) = polled.result {
+            output::cycle(number, &report, &cycle.book(), clock);
+        }
     }
 }
 
@@ -106,13 +108,13 @@ async fn node(stop: impl Future<Output = std::io::Result<()>>) -> Result<(), Box
     }
     introduce(&book);
 
-    let mut cycle = cycle(book);
+    let cycle = cycle(book);
     tokio::select! {
         biased; // Ctrl-C is heard before the first call is sent.
         stopped = stop => stopped?,
         () = sleep(LASTING) => {}
         // A cycle may be dropped at any time, and the next one goes on.
-        () = run(&mut cycle, &clock) => {}
+        () = run(&cycle, &clock) => {}
     }
     output::table(&cycle.book(), wall_clock());
     Ok(())

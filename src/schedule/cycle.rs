@@ -12,7 +12,6 @@ mod future;
 mod report;
 mod run;
 mod shared;
-mod text;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -30,6 +29,7 @@ use self::run::Run;
 use self::shared::{Place, Shared};
 use super::peers::{Peer, PeerBook, PeerError};
 use super::state::{SyncPolicy, SyncState};
+use super::wall::WallClock;
 use crate::error::BoxError;
 
 /// A service that runs one cycle of a sync loop at each call.
@@ -121,7 +121,7 @@ impl<S> SyncCycle<S> {
 
     /// Returns when the next cycle is due, in tokio's time; now if there was none.
     pub fn due(&self) -> Instant {
-        self.shared.with(|ledger, now| ledger.due(now))
+        self.shared.with(|ledger, now| ledger.due(&self.shared.policy, now))
     }
 
     /// Adds a peer.
@@ -168,6 +168,10 @@ impl<S> SyncCycle<S> {
     /// As [`PeerBook::mark_seen`].
     pub fn mark_seen(&self, peer_url: &str) -> Result<(), PeerError> {
         self.shared.with(|ledger, now| ledger.book.mark_seen(peer_url, now.wall))
+    }
+
+    pub(super) fn wall(&self) -> WallClock {
+        self.shared.wall.clone()
     }
 
     fn take_in(

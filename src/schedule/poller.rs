@@ -21,8 +21,10 @@ use tower_service::Service;
 pub use self::builder::PollerBuilder;
 use self::handle::Remote;
 pub use self::handle::{PollerHandle, StateWatch};
+use super::cycle::{SyncCycle, Synced};
 use super::judge;
 use super::next::{self, Judging, Next};
+use super::peers::Peer;
 use super::run::{self, RunExpired};
 use super::state::{SyncPolicy, SyncState};
 use super::wall::{Reading, WallClock};
@@ -219,6 +221,50 @@ where
                 at
             }
         }
+    }
+}
+
+impl<S> Poller<SyncCycle<S>, fn(), ()>
+where
+    S: Service<Peer, Response = Synced, Error: Into<BoxError>> + Clone,
+{
+    /// Creates a poller that runs a sync cycle whenever it is due.
+    ///
+    /// Policy, state and wall clock are the cycle's, and so is the lease: the state
+    /// that is shown here is that of its last report.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), tower_retry_after::schedule::PeerError> {
+    /// use std::time::SystemTime;
+    /// use tower::service_fn;
+    /// use tower_retry_after::schedule::{Outcome, Peer, PeerBook, Poller, SyncCycle, Synced};
+    ///
+    /// // Syncs with one peer, through a client that has the layer.
+    /// async fn sync(_: Peer) -> Result<Synced, std::io::Error> {
+    ///     Ok(Synced::ok("block 4711"))
+    /// }
+    ///
+    /// let mut book = PeerBook::new();
+    /// book.add(Peer::new("https://a.example", SystemTime::UNIX_EPOCH)?)?;
+    /// let cycle = SyncCycle::new(service_fn(sync), book);
+    /// let mut poller = Poller::cycle(cycle.clone());
+    ///
+    /// while let Some(polled) = poller.next().await {
+    ///     assert_eq!(polled.state.last_outcome, Outcome::Ok);
+    ///     println!("next cycle at {:?}", polled.state.next_sync_due_at);
+    /// #   break;
+    /// }
+    /// assert_eq!(cycle.state().current_head, "block 4711");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cycle(cycle: SyncCycle<S>) -> Self {
+        // A cycle ends its runs itself, and knows whose fault it was.
+        let policy = SyncPolicy { run_lease: Duration::MAX, ..cycle.policy() };
+        let (state, due, clock) = (cycle.state(), cycle.due(), cycle.wall());
+        let run: fn() = || ();
+        Self::builder(cycle, run).policy(policy).clock(clock).build_from(state, due)
     }
 }
 

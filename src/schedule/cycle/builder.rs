@@ -12,7 +12,7 @@ use crate::cooldowns::Cooldowns;
 use crate::schedule::next::DEFAULT_MAX_RETRY_AFTER;
 use crate::schedule::peers::{Peer, PeerBook};
 use crate::schedule::state::{SyncPolicy, SyncState};
-use crate::schedule::wall::{WallClock, later};
+use crate::schedule::wall::WallClock;
 use crate::upstream::Upstream;
 
 /// Configures a [`SyncCycle`].
@@ -66,7 +66,8 @@ impl<S> SyncCycleBuilder<S> {
     }
 
     /// Sets the state to go on from, as after a restart; by default there was no
-    /// cycle yet. If it tells of a run that has not ended, that run is over.
+    /// cycle yet. If it tells of a run that has not ended, that run keeps its lease:
+    /// who crashes in each cycle does not begin one at each start.
     pub fn state(self, state: SyncState) -> Self {
         Self { state, ..self }
     }
@@ -114,9 +115,7 @@ impl<S> SyncCycleBuilder<S> {
         let since = self.wall.read();
         book.restore(self.max_retry_after, since.wall);
         // A cycle is put off for as long as its peers are left alone.
-        let longest =
-            policy.interval.max(policy.ladder.cap()).max(book.longest(self.max_retry_after));
-        state.restore(later(since.wall, longest), since.wall);
+        state.restore(&policy, book.longest(self.max_retry_after), since);
         let shared = Shared {
             policy,
             wall: self.wall,

@@ -14,12 +14,12 @@ use tokio::time::Instant;
 
 use super::report::{Answer, CycleReport, Synced, Tried};
 use super::shared::{Ledger, Shared, Turn};
-use super::text;
 use crate::ambient;
 use crate::error::{BoxError, RateLimited, Reason, Rounded};
 use crate::schedule::next::{LEAST, usable};
 use crate::schedule::peers::Peer;
 use crate::schedule::state::SyncPolicy;
+use crate::schedule::text;
 use crate::schedule::wall::{Reading, later};
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Run {
             }
             if !self.has_begun {
                 self.has_begun = true;
-                self.shared.with(|ledger, now| ledger.state.begin(&peer_url, "", now.wall));
+                self.shared.with(|ledger, now| ledger.begin(&peer_url, now));
             }
             return Some(peer);
         }
@@ -106,7 +106,7 @@ impl Run {
         let held = self.held(&tried);
         let (state, due) = self.shared.with(|ledger, now| {
             conclude(ledger, &policy, &tried, &held, now);
-            (ledger.state.clone(), ledger.due(now))
+            (ledger.state.clone(), ledger.due(&policy, now))
         });
         self.turn = None;
         CycleReport { tried, state, due }
@@ -185,6 +185,7 @@ fn conclude(
     now: Reading,
 ) {
     let first_return = ledger.first_return(held, now);
+    ledger.is_running = false;
     let state = &mut ledger.state;
     let failures = state.consecutive_failures.saturating_add(1);
     let sent = tried.iter().rev().find(|tried| !matches!(tried.answer, Answer::NotSent { .. }));

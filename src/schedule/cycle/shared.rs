@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::ambient;
 use crate::cooldowns::Cooldowns;
 use crate::schedule::peers::{Peer, PeerBook};
-use crate::schedule::state::{Outcome, SyncPolicy, SyncState};
+use crate::schedule::state::{SyncPolicy, SyncState};
 use crate::schedule::wall::{Reading, Step, WallClock};
 use crate::upstream::Upstream;
 
@@ -79,12 +79,14 @@ pub(super) struct Ledger {
     pub(super) book: PeerBook,
     pub(super) state: SyncState,
     is_taken: bool,
+    /// A run has begun in this process, and has not ended.
+    pub(super) is_running: bool,
     since: Reading,
 }
 
 impl Ledger {
     pub(super) fn new(book: PeerBook, state: SyncState, since: Reading) -> Self {
-        Self { book, state, is_taken: false, since }
+        Self { book, state, is_taken: false, is_running: false, since }
     }
 
     /// Moves the deadlines along if the wall clock was stepped, and returns what
@@ -110,9 +112,15 @@ impl Ledger {
         Reading { wall: self.since.time(now), now }
     }
 
+    /// Notes that a run begins with that peer.
+    pub(super) fn begin(&mut self, peer_url: &str, now: Reading) {
+        self.is_running = true;
+        self.state.begin(peer_url, "", now.wall);
+    }
+
     /// Returns when the next cycle is due; at once where there was none.
-    pub(super) fn due(&self, now: Reading) -> Instant {
-        self.state.next_sync_due_at.map_or(now.now, |due| now.instant(due, ambient::FAR))
+    pub(super) fn due(&self, policy: &SyncPolicy, now: Reading) -> Instant {
+        self.state.due_at(policy).map_or(now.now, |due| now.instant(due, ambient::FAR))
     }
 
     /// Returns when a sync has a chance again, with whomever it may be; `held`
@@ -150,7 +158,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut ledger = self.shared.lock();
-        if ledger.state.last_outcome == Outcome::Running {
+        if mem::take(&mut ledger.is_running) {
             // Reckoned, not read: the user's clock is no business of a drop.
             let now = ledger.reckon(ambient::now()).wall;
             let due = ledger.state.next_sync_due_at.unwrap_or(now);

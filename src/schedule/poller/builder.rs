@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::handle::Remote;
@@ -96,12 +97,22 @@ where
         self
     }
 
+    pub(super) fn clock(mut self, clock: WallClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Makes the poller.
-    pub fn build(self) -> Poller<S, M, R> {
-        let Self { service, make_request, policy, judging, clock, mut state } = self;
-        let reading = clock.read();
-        let due = state.restore(&policy, judging.max_retry_after, reading);
-        let remote = Remote::new(&state, reading);
+    pub fn build(mut self) -> Poller<S, M, R> {
+        let mut state = std::mem::take(&mut self.state);
+        let due = state.restore(&self.policy, self.judging.max_retry_after, self.clock.read());
+        self.build_from(state, due)
+    }
+
+    /// Makes a poller of that state, whose next run is due then.
+    pub(super) fn build_from(self, state: SyncState, due: Instant) -> Poller<S, M, R> {
+        let Self { service, make_request, policy, judging, clock, .. } = self;
+        let remote = Remote::new(&state, clock.read());
         let phase = Phase::Waiting;
         Poller {
             service,

@@ -1,7 +1,5 @@
 //! A call that is out, and how long it may be.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,6 +11,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::target::TargetId;
 use crate::ambient;
 use crate::error::{BoxError, Error};
+use crate::schedule::run::RunExpired;
 
 /// What a call is for.
 #[derive(Clone, Copy, Debug)]
@@ -86,21 +85,9 @@ where
                 let Some(lease) = this.lease.as_mut().as_pin_mut() else { return Poll::Pending };
                 ready!(lease.poll(cx));
                 this.future.set(None);
-                Err(Error::inner(RunExpired))
+                Err(RunExpired::error())
             }
         };
         Poll::Ready((*self.project().ticket, result))
     }
 }
-
-/// A call outlived the policy's `run_lease` and was given up.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct RunExpired;
-
-impl fmt::Display for RunExpired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call took longer than its lease and was given up")
-    }
-}
-
-impl StdError for RunExpired {}

@@ -18,7 +18,7 @@ const MOST_CAUSES: usize = 32;
 ///
 /// A cause that was named already, as by errors that show their source
 /// themselves, is not named again.
-pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = String::new();
     let mut cause = Some(error);
     for _ in 0..MOST_CAUSES {
@@ -40,7 +40,7 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// Writes what is kept of a text.
-pub(super) fn short(text: &(impl Display + ?Sized)) -> String {
+pub(crate) fn short(text: &(impl Display + ?Sized)) -> String {
     let mut start = Start { text: String::new(), room: MOST.saturating_add(1) };
     // It ends early when there is no more room.
     let _ = write!(start, "{text}");
