@@ -58,7 +58,7 @@ fn acts() -> impl Strategy<Value = Act> {
 }
 
 /// What the queue should know, without any order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Model {
     now: Moment,
     targets: Vec<Listed>,
@@ -81,12 +81,6 @@ struct Out {
     upstream: usize,
     lane: u32,
     is_removed: bool,
-}
-
-impl Default for Moment {
-    fn default() -> Self {
-        Self::START
-    }
 }
 
 impl Model {
@@ -147,7 +141,8 @@ fn pick<T: Clone>(from: &[T], index: Index) -> Option<(usize, T)> {
 
 fn run(script: Vec<Act>) -> Result<(), TestCaseError> {
     let mut queue = Queue::new(CONCURRENCY, PER_UPSTREAM as u32);
-    let mut model = Model::default();
+    let mut model =
+        Model { now: Moment::START, targets: Vec::new(), calls: Vec::new(), holds: Vec::new() };
     for act in script {
         let later = |wait: u64| model.now.after(Duration::from_nanos(wait));
         match act {
@@ -247,7 +242,6 @@ fn run(script: Vec<Act>) -> Result<(), TestCaseError> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1000,
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
         ..ProptestConfig::default()
     })]
@@ -330,7 +324,8 @@ fn what_does_not_exist_can_be_asked_about() {
 
     queue.remove(7);
     queue.reschedule(7, at(1));
-    queue.finish(queue.begin(7), None);
+    let lane = queue.begin(7);
+    queue.finish(lane, None);
     queue.hold(NOWHERE, at(9), Hold::Firm);
     queue.loosen(NOWHERE);
 
