@@ -36,8 +36,8 @@ async fn targets_are_added_listed_and_removed_while_it_runs() {
     assert_eq!(handle.remove(b).await, Ok(Some(B)));
     assert_eq!(handle.remove(b).await, Ok(None));
     assert_eq!(handle.trigger(b).await, Ok(false));
-    assert_eq!(handle.trigger(a).await, Ok(true));
     assert_eq!(handle.set_interval(a, secs(50)).await, Ok(true));
+    assert_eq!(handle.trigger(a).await, Ok(true));
     tokio::time::sleep(secs(120)).await;
     assert_eq!(polled.lock().unwrap()[3..], [a, a, a]);
 

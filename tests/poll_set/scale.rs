@@ -10,7 +10,10 @@ use super::*;
 
 const TARGETS: usize = 100_000;
 const UPSTREAMS: usize = 2000;
-const INTERVAL: Duration = hours(6);
+const INTERVAL: Duration = hours(12);
+/// One in so many targets is slow to answer; all others do so at once, or the
+/// test would spend its time in timers.
+const SLOW: usize = 8;
 
 /// What an upstream sees of its callers.
 #[derive(Default)]
@@ -50,7 +53,9 @@ impl Loads {
         let upstream = &self.each[target % self.each.len()];
         self.all.begin();
         upstream.begin();
-        tokio::time::sleep(after).await;
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
+        }
         upstream.end();
         self.all.end();
         Ok(())
@@ -62,7 +67,10 @@ async fn a_hundred_thousand_targets_are_polled_for_a_day_evenly_and_within_the_l
     let start = now();
     let loads = Loads::new(UPSTREAMS);
     let seen = Arc::clone(&loads);
-    let service = service_fn(move |target: usize| Arc::clone(&seen).answer(target, millis(20)));
+    let service = service_fn(move |target: usize| {
+        let after = if target.is_multiple_of(SLOW) { secs(20) } else { Duration::ZERO };
+        Arc::clone(&seen).answer(target, after)
+    });
     let policy = SyncPolicy { interval: INTERVAL, ..policy() };
     let mut set = PollSet::builder(service, |target: &usize| *target).policy(policy).build();
     for target in 0..TARGETS {
@@ -77,12 +85,12 @@ async fn a_hundred_thousand_targets_are_polled_for_a_day_evenly_and_within_the_l
         shares[((now() - start).as_secs() / 600) as usize] += 1;
     }
 
-    // Four times a day, but for those that fall due as it ends.
-    assert!(polls.iter().all(|polls| (3..=4).contains(polls)));
+    // Twice a day, but for slow ones that fall due as it ends.
+    assert!(polls.iter().all(|polls| (1..=2).contains(polls)));
     let all: usize = shares.iter().sum();
-    assert!(all > TARGETS * 4 - 100, "{all}");
+    assert!(all > TARGETS * 2 - 100, "{all}");
     // Each ten minutes have their share.
-    let share = TARGETS * 4 / shares.len();
+    let share = TARGETS * 2 / shares.len();
     let even = share * 97 / 100..=share * 103 / 100;
     assert!(shares.iter().all(|polls| even.contains(polls)), "{shares:?}");
     assert!(loads.all.most() <= 64, "{}", loads.all.most());

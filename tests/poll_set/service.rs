@@ -73,8 +73,9 @@ async fn nothing_stays_reserved_while_nothing_is_called() {
     let mut set = PollSet::builder(peer.service(), request).policy(policy()).build();
     set.add(upstream(A), A);
 
-    for _ in 0..5 {
-        assert!(poll_once(pin!(set.next())).is_pending());
+    for half_second in 0..5 {
+        let polled = poll_once(pin!(set.next()));
+        assert_eq!(polled.is_ready(), half_second == 2);
         assert_eq!(peer.reserved(), 0);
         pass(millis(500)).await;
     }
@@ -171,11 +172,10 @@ async fn a_service_that_answers_at_once_does_not_keep_the_thread() {
         }
     });
 
-    tokio::task::yield_now().await;
-    handle.shutdown();
+    tokio::spawn(async move { handle.shutdown() });
     polling.await.unwrap();
 
-    assert!(polls.load(Ordering::Relaxed) <= 512, "{polls:?}");
+    assert!(polls.load(Ordering::Relaxed) <= 256, "{polls:?}");
 }
 
 #[tokio::test(start_paused = true)]
