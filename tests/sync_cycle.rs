@@ -17,6 +17,8 @@ mod support;
 mod cancelled;
 #[path = "sync_cycle/mesh.rs"]
 mod mesh;
+#[path = "sync_cycle/polled.rs"]
+mod polled;
 #[path = "sync_cycle/properties.rs"]
 mod properties;
 #[path = "sync_cycle/rules.rs"]
