@@ -240,13 +240,11 @@ where
             Poll::Pending => return Step::Wait,
         };
         let Some((id, target)) = self.targets.at(index) else { return Step::Wait };
-        let ticket = Ticket { id, lane };
+        let ticket = Ticket { id, lane, has_place: false };
         if let Err(error) = readied {
-            self.targets.queue.begin(index);
             return self.take(ticket, Err(Error::inner(error)));
         }
         let future = self.service.call((self.make_request)(target));
-        self.targets.queue.begin(index);
         self.send(future, ticket, cx)
     }
 
@@ -258,14 +256,15 @@ where
         cx: &mut Context<'_>,
     ) -> Step<S::Response> {
         let mut call = self.spare.take().unwrap_or_else(Call::empty);
-        call.as_mut().set(future, ticket);
+        call.as_mut().set(future);
         match call.as_mut().ask(cx) {
             Poll::Ready(result) => {
                 self.spare = Some(call);
                 self.take(ticket, result)
             }
             Poll::Pending => {
-                call.as_mut().lease(self.run_lease);
+                self.targets.queue.begin(ticket.id.index);
+                call.as_mut().keep(Ticket { has_place: true, ..ticket }, self.run_lease);
                 self.calls.push(call);
                 Step::Again
             }
@@ -274,7 +273,7 @@ where
 
     /// Takes in an answer.
     fn take(&mut self, ticket: Ticket, result: Result<S::Response, Error>) -> Step<S::Response> {
-        let Ticket { id, lane } = ticket;
+        let Ticket { id, lane, .. } = ticket;
         if !self.targets.has(id) {
             self.targets.queue.finish(lane, None);
             return Step::Again;
@@ -283,7 +282,7 @@ where
         let now = self.targets.moment(reading.now);
         let (next, least) = self.judging.judge(&result, reading.wall);
         let (next, hold) = self.weigh(lane, next, &result, reading.now);
-        let Some(outlook) = self.targets.answered(id, lane, next, least, hold, now) else {
+        let Some(outlook) = self.targets.answered(ticket, next, least, hold, now) else {
             return Step::Again;
         };
         Step::Answered(PolledTarget {

@@ -18,6 +18,8 @@ use crate::schedule::run::RunExpired;
 pub(super) struct Ticket {
     pub(super) id: TargetId,
     pub(super) lane: u32,
+    /// Whether the call takes a place: one that is answered at once never does.
+    pub(super) has_place: bool,
 }
 
 pin_project! {
@@ -41,17 +43,15 @@ impl<F> Call<F> {
     }
 
     /// Puts a call into a box that has none.
-    pub(super) fn set(self: Pin<&mut Self>, future: F, ticket: Ticket) {
-        let mut this = self.project();
-        this.future.set(Some(future));
-        this.lease.set(None);
-        *this.ticket = Some(ticket);
+    pub(super) fn set(self: Pin<&mut Self>, future: F) {
+        self.project().future.set(Some(future));
     }
 
-    /// Gives the call that long from now on.
-    pub(super) fn lease(self: Pin<&mut Self>, lease: Duration) {
-        let deadline = ambient::later(ambient::now(), lease);
-        self.project().lease.set(Some(sleep_until(deadline)));
+    /// Notes what the call is for, and gives it that long from now on.
+    pub(super) fn keep(self: Pin<&mut Self>, ticket: Ticket, lease: Duration) {
+        let mut this = self.project();
+        *this.ticket = Some(ticket);
+        this.lease.set(Some(sleep_until(ambient::later(ambient::now(), lease))));
     }
 }
 

@@ -1,7 +1,8 @@
-//! A heap of numbers by time, in which each knows its place.
+//! A heap of numbers by time.
 //!
-//! Pure. Whoever owns the numbers keeps the places, so that one can be moved or
-//! taken out from the middle at the cost of one at the top.
+//! Pure. Whoever owns the numbers may keep their places, to move one or take it out
+//! from the middle; or spare the writing, and tell entries that no longer mean
+//! anything by their stamps.
 
 use crate::moment::Moment;
 
@@ -15,17 +16,27 @@ const SPARSE: usize = 4;
 /// The place of a number that is in no heap.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// A number and its time; the earlier time comes first, then the lower number.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+/// A number and its time. Of equal times any may come first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Entry {
     pub(super) at: Moment,
     pub(super) index: u32,
+    /// Tells this entry from others of its number.
+    pub(super) stamp: u32,
 }
 
 /// Where each number stands in its heap.
 pub(super) trait Places {
     /// Notes where a number stands now.
     fn put(&mut self, index: u32, place: u32);
+}
+
+/// For numbers whose places nobody keeps.
+pub(super) struct Unkept;
+
+impl Places for Unkept {
+    #[inline]
+    fn put(&mut self, _: u32, _: u32) {}
 }
 
 /// Numbers by time.
@@ -38,6 +49,10 @@ impl Heap {
     /// Returns the number with the earliest time.
     pub(super) fn first(&self) -> Option<Entry> {
         self.entries.first().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Takes in a number that is in no heap.
@@ -61,11 +76,19 @@ impl Heap {
         places.put(gone.index, NOWHERE);
         let Some(last) = self.entries.pop() else { return };
         if last != gone {
-            self.settle(place, last, last < gone, places);
+            self.settle(place, last, last.at < gone.at, places);
         }
         if self.entries.len() < self.entries.capacity() / SPARSE {
             self.entries.shrink_to(self.entries.len().saturating_mul(2));
         }
+    }
+
+    /// Drops entries whose places nobody keeps.
+    pub(super) fn retain(&mut self, is_kept: impl FnMut(&Entry) -> bool) {
+        self.entries.retain(is_kept);
+        // In order it is a heap as well.
+        self.entries.sort_unstable_by_key(|entry| entry.at);
+        self.entries.shrink_to(self.entries.len().saturating_mul(2));
     }
 
     fn settle(&mut self, place: usize, entry: Entry, up: bool, places: &mut impl Places) {
@@ -80,7 +103,7 @@ impl Heap {
     fn rise(&mut self, mut place: usize, entry: Entry, places: &mut impl Places) {
         while let Some(above) = place.checked_sub(1).map(|before| before / CHILDREN) {
             match self.entries.get(above) {
-                Some(&parent) if entry < parent => self.put(place, parent, places),
+                Some(&parent) if entry.at < parent.at => self.put(place, parent, places),
                 Some(_) | None => break,
             }
             place = above;
@@ -90,18 +113,32 @@ impl Heap {
 
     /// Puts an entry there or below, and what stood in its way above.
     fn sink(&mut self, mut place: usize, entry: Entry, places: &mut impl Places) {
-        loop {
-            let first = place.saturating_mul(CHILDREN).saturating_add(1);
-            let below = self.entries.iter().enumerate().skip(first).take(CHILDREN);
-            match below.min_by(|left, right| left.1.cmp(right.1)) {
-                Some((there, &child)) if child < entry => {
-                    self.put(place, child, places);
-                    place = there;
-                }
-                Some(_) | None => break,
-            }
+        while let Some(there) = self.first_below(place)
+            && let Some(&child) = self.entries.get(there)
+            && child.at < entry.at
+        {
+            self.put(place, child, places);
+            place = there;
         }
         self.put(place, entry, places);
+    }
+
+    /// Returns the place of the first of those that stand below a place.
+    #[inline]
+    fn first_below(&self, place: usize) -> Option<usize> {
+        let start = place.saturating_mul(CHILDREN).saturating_add(1);
+        let below = self.entries.get(start..)?;
+        let first = match below.first_chunk::<CHILDREN>() {
+            // Two by two: whoever is first, nobody could have foreseen, so there
+            // had better be no branch.
+            Some([a, b, c, d]) => {
+                let left = if b.at < a.at { (1, b.at) } else { (0, a.at) };
+                let right = if d.at < c.at { (3, d.at) } else { (2, c.at) };
+                if right.1 < left.1 { right.0 } else { left.0 }
+            }
+            None => below.iter().enumerate().min_by_key(|(_, child)| child.at)?.0,
+        };
+        Some(start.saturating_add(first))
     }
 
     fn put(&mut self, place: usize, entry: Entry, places: &mut impl Places) {

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::heap::{Entry, Heap, NOWHERE, Places};
+use super::heap::{Entry, Heap, NOWHERE, Places, Unkept};
 use crate::moment::Moment;
 use crate::upstream::Upstream;
 
@@ -41,7 +41,7 @@ pub(super) enum Hold {
 /// The targets of all upstreams, by number.
 #[derive(Debug)]
 pub(super) struct Queue {
-    slots: Slots,
+    slots: Vec<Slot>,
     lanes: Lanes,
     names: HashMap<Upstream, u32, RandomState>,
     /// Lanes that have something due, by its due time.
@@ -63,18 +63,29 @@ pub(super) struct Queue {
 struct Slot {
     due: Moment,
     lane: u32,
-    /// Where it stands in its lane's heap; nowhere while it is called.
-    place: u32,
+    /// Even while it waits in its lane's heap, odd while it is called or gone. An
+    /// entry with another stamp is stale.
+    stamp: u32,
 }
 
-#[derive(Debug, Default)]
-struct Slots(Vec<Slot>);
+impl Slot {
+    fn waits(self) -> bool {
+        self.stamp.is_multiple_of(2)
+    }
+}
+
+/// A lane's heap is rid of its stale entries when they are this share of it, so
+/// that they cost no more than the others do.
+const STALE: usize = 2;
 
 /// One upstream.
 #[derive(Debug)]
 struct Lane {
     upstream: Upstream,
+    /// Its targets that are not called, and entries that are stale. The first is
+    /// not.
     waiting: Heap,
+    stale: usize,
     /// How many targets it has, those that are called included.
     targets: u32,
     in_flight: u32,
@@ -104,7 +115,7 @@ enum Stand {
 impl Queue {
     pub(super) fn new(concurrency: usize, per_upstream: u32) -> Self {
         Self {
-            slots: Slots::default(),
+            slots: Vec::new(),
             lanes: Lanes::default(),
             names: HashMap::default(),
             ready: Heap::default(),
@@ -157,42 +168,67 @@ impl Queue {
         let due = due(known.number, known.added);
         known.added = known.added.saturating_add(1);
         known.targets = known.targets.saturating_add(1);
-        self.slots.put_slot(index, Slot { due, lane, place: NOWHERE });
+        // Numbers are dealt out without gaps: at most one is missing.
+        match self.slots.get_mut(index as usize) {
+            Some(slot) => slot.lane = lane,
+            None => self.slots.push(Slot { due, lane, stamp: 1 }),
+        }
         self.wait(index, due);
     }
 
     /// Takes a target out. A call to it keeps its place until it ends.
     pub(super) fn remove(&mut self, index: u32) {
-        let Some(slot) = self.slots.get(index) else { return };
+        let Some(slot) = self.slots.get_mut(index as usize) else { return };
         let Some(lane) = self.lanes.get_mut(slot.lane) else { return };
-        lane.waiting.remove(slot.place, &mut self.slots);
+        if slot.waits() {
+            slot.stamp = slot.stamp.wrapping_add(1);
+            lane.stale = lane.stale.saturating_add(1);
+        }
         lane.targets = lane.targets.saturating_sub(1);
-        self.stand(slot.lane);
+        let lane = slot.lane;
+        self.tidy(lane);
+        self.stand(lane);
     }
 
     /// Makes a target due then, unless it is being called.
     pub(super) fn reschedule(&mut self, index: u32, due: Moment) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if slot.place == NOWHERE {
+        let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.waits()) else {
             return;
-        }
+        };
+        let Some(lane) = self.lanes.get_mut(slot.lane) else { return };
         slot.due = due;
-        let Slot { lane, place, .. } = *slot;
-        if let Some(known) = self.lanes.get_mut(lane) {
-            known.waiting.change(place, due, &mut self.slots);
-            self.stand(lane);
+        if lane.waiting.first().is_some_and(|first| first.index == index) {
+            lane.waiting.change(0, due, &mut Unkept);
+        } else {
+            slot.stamp = slot.stamp.wrapping_add(2);
+            lane.stale = lane.stale.saturating_add(1);
+            lane.waiting.insert(Entry { at: due, index, stamp: slot.stamp }, &mut Unkept);
         }
+        let lane = slot.lane;
+        self.tidy(lane);
+        self.stand(lane);
     }
 
-    /// Begins a call to a target; returns its lane, which is to be told of the end.
+    /// Begins a call to the target that is next and will take time; returns its lane,
+    /// which is to be told of the end. For a call that is answered at once,
+    /// [`reschedule`](Self::reschedule) says it all.
     pub(super) fn begin(&mut self, index: u32) -> u32 {
-        let Some(slot) = self.slots.get(index) else { return NOWHERE };
+        let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.waits()) else {
+            return NOWHERE;
+        };
         let Some(lane) = self.lanes.get_mut(slot.lane) else { return NOWHERE };
-        lane.waiting.remove(slot.place, &mut self.slots);
+        slot.stamp = slot.stamp.wrapping_add(1);
+        if lane.waiting.first().is_some_and(|first| first.index == index) {
+            lane.waiting.remove(0, &mut Unkept);
+        } else {
+            lane.stale = lane.stale.saturating_add(1);
+        }
         lane.in_flight = lane.in_flight.saturating_add(1);
         self.in_flight = self.in_flight.saturating_add(1);
-        self.stand(slot.lane);
-        slot.lane
+        let lane = slot.lane;
+        self.tidy(lane);
+        self.stand(lane);
+        lane
     }
 
     /// Ends a call: its place is free, and the target, if it is still there, is due
@@ -230,17 +266,17 @@ impl Queue {
 
     /// Returns when a target is due.
     pub(super) fn due(&self, index: u32) -> Moment {
-        self.slots.get(index).map_or(Moment::START, |slot| slot.due)
+        self.slots.get(index as usize).map_or(Moment::START, |slot| slot.due)
     }
 
     /// Returns whether a target is being called.
     pub(super) fn is_called(&self, index: u32) -> bool {
-        self.slots.get(index).is_some_and(|slot| slot.place == NOWHERE)
+        self.slots.get(index as usize).is_some_and(|slot| !slot.waits())
     }
 
     /// Returns the lane of a target.
     pub(super) fn lane(&self, index: u32) -> u32 {
-        self.slots.get(index).map_or(NOWHERE, |slot| slot.lane)
+        self.slots.get(index as usize).map_or(NOWHERE, |slot| slot.lane)
     }
 
     /// Returns whose lane it is.
@@ -263,14 +299,34 @@ impl Queue {
         self.names.len()
     }
 
-    /// Puts a target into its lane's heap.
+    /// Puts a target that does not wait into its lane's heap.
     fn wait(&mut self, index: u32, due: Moment) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| !slot.waits()) else {
+            return;
+        };
         slot.due = due;
-        let lane = slot.lane;
+        slot.stamp = slot.stamp.wrapping_add(1);
+        let Slot { lane, stamp, .. } = *slot;
         if let Some(known) = self.lanes.get_mut(lane) {
-            known.waiting.insert(Entry { at: due, index }, &mut self.slots);
+            known.waiting.insert(Entry { at: due, index, stamp }, &mut Unkept);
             self.stand(lane);
+        }
+    }
+
+    /// Rids a lane's heap of stale entries, where they are first or too many.
+    fn tidy(&mut self, lane: u32) {
+        let Some(lane) = self.lanes.get_mut(lane).filter(|lane| lane.stale > 0) else { return };
+        let is_fresh = |entry: &Entry| {
+            let slot = self.slots.get(entry.index as usize);
+            slot.is_some_and(|slot| slot.stamp == entry.stamp)
+        };
+        if lane.stale > lane.waiting.len() / STALE {
+            lane.waiting.retain(is_fresh);
+            lane.stale = 0;
+        }
+        while lane.waiting.first().is_some_and(|first| !is_fresh(&first)) {
+            lane.waiting.remove(0, &mut Unkept);
+            lane.stale = lane.stale.saturating_sub(1);
         }
     }
 
@@ -279,6 +335,7 @@ impl Queue {
         let lane = self.lanes.0.insert(Lane {
             upstream: upstream.clone(),
             waiting: Heap::default(),
+            stale: 0,
             targets: 0,
             in_flight: 0,
             held_until: Moment::START,
@@ -321,8 +378,12 @@ impl Queue {
                 Stand::Parked => {}
             }
             match stand {
-                Stand::Ready => self.ready.insert(Entry { at, index: lane }, &mut self.lanes),
-                Stand::Asleep => self.asleep.insert(Entry { at, index: lane }, &mut self.lanes),
+                Stand::Ready => {
+                    self.ready.insert(Entry { at, index: lane, stamp: 0 }, &mut self.lanes);
+                }
+                Stand::Asleep => {
+                    self.asleep.insert(Entry { at, index: lane, stamp: 0 }, &mut self.lanes);
+                }
                 Stand::Parked => {}
             }
             if let Some(known) = self.lanes.get_mut(lane) {
@@ -331,33 +392,6 @@ impl Queue {
         }
         if !is_needed && let Some(gone) = self.lanes.0.try_remove(lane as usize) {
             self.names.remove(&gone.upstream);
-        }
-    }
-}
-
-impl Slots {
-    fn get(&self, index: u32) -> Option<Slot> {
-        self.0.get(index as usize).copied()
-    }
-
-    fn get_mut(&mut self, index: u32) -> Option<&mut Slot> {
-        self.0.get_mut(index as usize)
-    }
-
-    fn put_slot(&mut self, index: u32, slot: Slot) {
-        // Numbers are dealt out without gaps: at most one is missing.
-        match self.0.get_mut(index as usize) {
-            Some(free) => *free = slot,
-            None => self.0.push(slot),
-        }
-    }
-}
-
-impl Places for Slots {
-    #[inline]
-    fn put(&mut self, index: u32, place: u32) {
-        if let Some(slot) = self.get_mut(index) {
-            slot.place = place;
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use slab::Slab;
 use tokio::time::Instant;
 
+use super::call::Ticket;
 use super::queue::{Hold, Queue};
 use super::spread;
 use super::target::{TargetId, TargetInfo};
@@ -167,13 +168,13 @@ impl<T> Targets<T> {
     /// is gone.
     pub(super) fn answered(
         &mut self,
-        id: TargetId,
-        lane: u32,
+        ticket: Ticket,
         next: Next,
         least: Duration,
         hold: Hold,
         now: Moment,
     ) -> Option<Outlook> {
+        let Ticket { id, lane, has_place } = ticket;
         let born = self.born;
         let ladder = self.rules.ladder;
         let due_before = self.queue.due(id.index);
@@ -193,7 +194,11 @@ impl<T> Targets<T> {
             Next::DueAt(then) => ambient::moment(born, then).max(now.after(least)),
         };
         let failures = target.failures;
-        self.queue.finish(lane, Some((id.index, due)));
+        if has_place {
+            self.queue.finish(lane, Some((id.index, due)));
+        } else {
+            self.queue.reschedule(id.index, due);
+        }
         match next {
             Next::NotSent { until } => {
                 let until = ambient::moment(born, until).max(now.after(LEAST));
