@@ -45,6 +45,14 @@ pub(crate) fn later(instant: Instant, wait: Duration) -> Instant {
     instant.checked_add(wait.min(FAR)).unwrap_or(instant)
 }
 
+/// Returns the instant `wait` earlier; where the platform's clock does not reach
+/// back that far, the half of it, or the half of that.
+pub(crate) fn earlier(instant: Instant, wait: Duration) -> Instant {
+    std::iter::successors(Some(wait.min(FAR)), |wait| wait.checked_div(2))
+        .find_map(|wait| instant.checked_sub(wait))
+        .unwrap_or(instant)
+}
+
 /// A century, in days of 24 hours: further than any process lives.
 pub(crate) const FAR: Duration = Duration::from_secs(36_525 * 24 * 3600);
 
@@ -69,7 +77,7 @@ pub(crate) fn salt() -> [u8; 32] {
 
 /// Draws from the seed that the standard library gives every hash map: the
 /// system's entropy once for each thread, a new `SipHash` key at each draw.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }
 

@@ -6,8 +6,8 @@
 //! # The transition table
 //!
 //! A column is a state, a row an event. *Stale* events come from calls that
-//! left before the upstream's last counted refusal. `n` is the rung, "–" means
-//! that nothing changes.
+//! left before the upstream's last counted refusal. `n` is the rung, `m` the one
+//! that was written down, "–" means that nothing changes.
 //!
 //! | | Clear | Cooling | Probing | Reopening |
 //! |---|---|---|---|---|
@@ -21,6 +21,8 @@
 //! | neutral | – | – | the newest probe: **Cooling** n for min(base, 1 s), with a base of zero 1 s | its place is free again |
 //! | dropped | – | – | the newest probe: **Cooling** n, run out | its place is free again |
 //! | cooled by hand | **Cooling** 0 | **Cooling** n, never shorter | **Cooling** n | **Cooling** 0 |
+//! | restored, ends later | **Cooling** m | **Cooling**, never shorter, the higher of n and m | **Cooling**, the higher of n and m | **Cooling** m |
+//! | restored, run out | **Cooling** m, run out; where it is forgotten: – | the higher of n and m | the higher of n and m | – |
 //!
 //! An exhausted quota that no wait follows, as its reset or the ceiling is zero, is
 //! taken for the success that it is. In every state: `forget_after` past the end of the last cooldown the episode
@@ -30,8 +32,8 @@
 //! # Why nothing is lost or doubled
 //!
 //! *Which steps make the calls that are out stale?* Every one into Cooling that
-//! is not a probe's end without news: refused, exhausted, cooled by hand. So a
-//! place in a Reopening upstream is never given back to a later episode, and a
+//! is not a probe's end without news: refused, exhausted, cooled by hand,
+//! restored. So a place in a Reopening upstream is never given back to a later episode, and a
 //! probe's number need only be unique between two such steps.
 //!
 //! *What of a probe that outlives its lease?* Its success or refusal counts, for
@@ -41,6 +43,7 @@
 //! somebody did, is past), so the success still ends the episode.
 
 mod event;
+mod record;
 mod rules;
 
 use std::time::Duration;
@@ -49,6 +52,7 @@ use http::StatusCode;
 
 pub use self::event::Reason;
 pub(crate) use self::event::{Effect, Ending, Event, Refusal, Role, Standing};
+pub(crate) use self::record::Record;
 use self::rules::{LEAST, stretched};
 pub(crate) use self::rules::{LEAST_WAIT, Rules, told};
 use crate::moment::Moment;
@@ -161,6 +165,7 @@ impl Cooldown {
                     (self, Effect::Nothing)
                 }
                 Event::Cooled(wait) => self.cool(wait, now),
+                Event::Restored(record) => self.remember(record, now, forget),
             },
             Phase::Cooling { until } => match event {
                 Event::Asked if now < until => (self, Effect::Reject(Reason::Cooling)),
@@ -186,6 +191,7 @@ impl Cooldown {
                     (self, Effect::Nothing)
                 }
                 Event::Cooled(wait) => self.cool(wait, now),
+                Event::Restored(record) => self.remember(record, now, forget),
             },
             Phase::Probing { lease } => match event {
                 Event::Asked if now < lease => (self, Effect::Reject(Reason::Probing)),
@@ -208,6 +214,7 @@ impl Cooldown {
                 }
                 Event::Settled(_, Ending::Dropped) => (self.pause(now), Effect::Nothing),
                 Event::Cooled(wait) => self.cool(wait, now),
+                Event::Restored(record) => self.remember(record, now, forget),
             },
             Phase::Reopening { width, in_flight } => match event {
                 Event::Asked if in_flight < width => {
@@ -232,6 +239,7 @@ impl Cooldown {
                     (self.places(width, left), Effect::Nothing)
                 }
                 Event::Cooled(wait) => self.cool(wait, now),
+                Event::Restored(record) => self.remember(record, now, forget),
             },
         }
     }

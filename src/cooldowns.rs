@@ -22,6 +22,8 @@ use self::ready::{Outlook, Waiters};
 use self::table::Table;
 pub(crate) use self::table::{Admission, Entered};
 use crate::ambient;
+#[cfg(feature = "serde")]
+use crate::cooldown::Record;
 use crate::cooldown::{Cause, Cooldown, Ending, Phase, Reason, Refusal, Role, Rules, told};
 use crate::error::RateLimited;
 use crate::moment::Moment;
@@ -64,7 +66,8 @@ pub struct Cooldowns {
 
 struct Shared {
     table: Table,
-    /// When the table was made; moments count from here.
+    /// Where moments count from: early enough for all that is remembered from
+    /// before the table was made.
     born: Instant,
     waiters: Waiters,
 }
@@ -207,6 +210,18 @@ impl Cooldowns {
         rules: &Rules,
     ) {
         self.change(upstream, |table, now| table.settle(upstream, admitted, ending, now, rules));
+    }
+
+    /// Remembers what was written down of an upstream.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&self, upstream: &Upstream, record: Record) {
+        self.change(upstream, |table, now| table.restore(upstream, record, now));
+    }
+
+    /// Returns the moment that an instant is.
+    #[cfg(feature = "serde")]
+    pub(crate) fn moment(&self, instant: Instant) -> Moment {
+        ambient::moment(self.shared.born, instant)
     }
 
     /// Changes the table, and tells who waits.
@@ -382,7 +397,7 @@ impl CooldownsBuilder {
     pub fn build(self) -> Cooldowns {
         let shared = Shared {
             table: Table::new(self.max_upstreams, self.forget_after),
-            born: ambient::now(),
+            born: ambient::earlier(ambient::now(), self.forget_after),
             waiters: Waiters::default(),
         };
         Cooldowns { shared: Arc::new(shared) }

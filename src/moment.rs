@@ -31,6 +31,11 @@ impl Moment {
         Self(self.0.saturating_add(nanos(wait)))
     }
 
+    /// Returns the moment `wait` earlier, the first moment there is at the earliest.
+    pub(crate) fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(wait)))
+    }
+
     /// Returns how long it is from `earlier` to this moment, zero if it is past.
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -64,5 +69,7 @@ mod tests {
 
         assert_eq!(Moment::START.since(now), Duration::ZERO);
         assert_eq!(now.since(Moment::START), Duration::from_secs(5));
+        assert_eq!(now.before(Duration::from_secs(5)), Moment::START);
+        assert_eq!(now.before(Duration::MAX), Moment::START);
     }
 }

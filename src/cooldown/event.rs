@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::record::Record;
 use super::rules::Rules;
 
 /// What a refusal said.
@@ -52,6 +53,9 @@ pub(crate) enum Event {
     Settled(Standing, Ending),
     /// Somebody cools the upstream by hand.
     Cooled(Duration),
+    /// What was written down before is remembered.
+    #[allow(dead_code, reason = "only snapshots remember")]
+    Restored(Record),
 }
 
 impl Event {
@@ -63,7 +67,7 @@ impl Event {
             {
                 Self::Settled(from, Ending::Succeeded)
             }
-            Self::Asked | Self::Settled(..) | Self::Cooled(_) => self,
+            Self::Asked | Self::Settled(..) | Self::Cooled(_) | Self::Restored(_) => self,
         }
     }
 }

@@ -61,6 +61,12 @@ impl Rules {
         if wait.is_zero() { LEAST } else { wait }
     }
 
+    /// Returns the longest cooldown that these rules start, jitter included.
+    #[allow(dead_code, reason = "only snapshots clamp to it")]
+    pub(crate) fn longest(&self) -> Duration {
+        stretched(self.ladder.cap().max(self.max_retry_after).max(LEAST), self.stretch(1.0))
+    }
+
     /// Returns the share that chance adds to a cooldown.
     #[expect(clippy::cast_possible_truncation, reason = "chance needs no more digits")]
     pub(super) fn stretch(&self, sample: f64) -> f32 {

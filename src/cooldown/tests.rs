@@ -5,6 +5,7 @@ mod cells;
 mod extremes;
 mod forgetting;
 mod probing;
+mod records;
 mod told;
 mod waits;
 
@@ -41,6 +42,12 @@ fn exhausted(from: Standing, seconds: u64) -> Event {
 
 fn succeeded(from: Standing) -> Event {
     Event::Settled(from, Ending::Succeeded)
+}
+
+/// Rung `rung` with a cooldown until that second, written down before.
+fn restored(second: u64, rung: u32) -> Event {
+    let cause = Cause { rung, status: Some(BARE.status), hint: None };
+    Event::Restored(Record { until: at(second), cause, by_hand: false })
 }
 
 fn probe(number: u32) -> Standing {

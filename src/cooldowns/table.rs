@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use super::cell::{Cell, Locked, Notice};
 use super::map::Map;
-use crate::cooldown::{Cooldown, Effect, Ending, Event, Phase, Role, Rules, Standing};
+use crate::cooldown::{Cooldown, Effect, Ending, Event, Phase, Record, Role, Rules, Standing};
 use crate::moment::Moment;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::upstream::{Draft, Upstream};
@@ -230,6 +230,12 @@ impl Table {
     /// Cools an upstream by hand.
     pub(crate) fn cool(&self, upstream: &Upstream, wait: Duration, now: Moment) {
         self.apply(upstream, now, &Rules::default(), |_| Event::Cooled(wait));
+    }
+
+    /// Remembers what was written down of an upstream.
+    #[allow(dead_code, reason = "only snapshots remember")]
+    pub(crate) fn restore(&self, upstream: &Upstream, record: Record, now: Moment) {
+        self.apply(upstream, now, &Rules::default(), |_| Event::Restored(record));
     }
 
     /// Forgets an upstream, whatever its state.

@@ -198,3 +198,44 @@ fn cooling_by_hand_for_no_time_does_nothing() {
     let everywhere = [(clear(), 900), (cooling(), 900), (probing(), 1010), (reopening(), 1011)];
     expect_nothing(Event::Cooled(Duration::ZERO), &everywhere);
 }
+
+#[test]
+fn a_longer_cooldown_is_restored_with_the_higher_rung() {
+    let until = |second, rung| restored(second, rung);
+    expect(
+        until(1200, 3),
+        &[
+            (clear(), 900, cooling_until(1200), 3, Effect::Outdate),
+            (cooling(), 900, cooling_until(1200), 3, Effect::Outdate),
+            (cooling(), 1100, cooling_until(1200), 3, Effect::Outdate),
+            (probing(), 1010, cooling_until(1200), 3, Effect::Outdate),
+            (reopening(), 1011, cooling_until(1200), 3, Effect::Outdate),
+        ],
+    );
+    expect(
+        until(1200, 1),
+        &[
+            (cooling(), 900, cooling_until(1200), 2, Effect::Outdate),
+            (probing(), 1010, cooling_until(1200), 2, Effect::Outdate),
+        ],
+    );
+    expect(until(950, 3), &[(cooling(), 900, cooling_until(1000), 3, Effect::Nothing)]);
+    expect_nothing(until(950, 1), &[(cooling(), 900)]);
+    expect_nothing(until(1000, 2), &[(cooling(), 900)]);
+}
+
+#[test]
+fn a_cooldown_that_has_run_out_is_restored_as_its_rung() {
+    expect(
+        restored(800, 3),
+        &[
+            (clear(), 900, cooling_until(800), 3, Effect::Outdate),
+            (cooling(), 900, cooling_until(1000), 3, Effect::Nothing),
+            (cooling(), 1000, cooling_until(1000), 3, Effect::Nothing),
+            (probing(), 1010, probing_until(1030), 3, Effect::Nothing),
+        ],
+    );
+    expect(restored(0, 3), &[(clear(), 900, cooling_until(0), 3, Effect::Outdate)]);
+    expect_nothing(restored(800, 3), &[(reopening(), 1011), (clear(), 800 + 7200)]);
+    expect_nothing(restored(800, 1), &[(cooling(), 900), (probing(), 1010)]);
+}

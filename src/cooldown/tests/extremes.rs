@@ -54,12 +54,17 @@ fn every_event_is_taken_in_at_the_last_moment_of_all() {
         Ending::Neutral,
         Ending::Dropped,
     ];
+    let memories = [(Moment::START, 0), (LAST, u32::MAX)].map(|(until, rung)| {
+        let cause = Cause { rung, ..cooling().state.cause };
+        Event::Restored(Record { until, cause, by_hand: rung == 0 })
+    });
     let events: Vec<Event> = endings
         .iter()
         .flat_map(|ending| {
             [CURRENT, STALE, place(), probe(2)].map(|by| Event::Settled(by, *ending))
         })
         .chain([Event::Asked, Event::Cooled(Duration::MAX)])
+        .chain(memories)
         .collect();
 
     for rules in [boundless(), Rules::default()] {

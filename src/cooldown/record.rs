@@ -1,0 +1,61 @@
+//! What of an upstream in trouble outlives the process: written down at its end,
+//! remembered at the next one's start.
+
+use std::time::Duration;
+
+use super::rules::LEAST;
+use super::{Cause, Cooldown, Effect, Phase};
+use crate::moment::Moment;
+
+/// What is written down of an upstream in trouble.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Record {
+    /// When its cooldown ends, or ended.
+    pub(crate) until: Moment,
+    pub(crate) cause: Cause,
+    /// Nobody refused; somebody cooled it.
+    pub(crate) by_hand: bool,
+}
+
+impl Cooldown {
+    /// Returns what of this outlives the process: the cooldown, run out where the
+    /// upstream was being probed or came back.
+    #[allow(dead_code, reason = "only snapshots write down")]
+    pub(crate) fn record(&self) -> Record {
+        let until = self.running().max(self.ends);
+        Record { until, cause: self.cause, by_hand: self.began == self.ends }
+    }
+
+    /// What was known before: the longer cooldown and the higher rung count.
+    pub(super) fn remember(self, record: Record, now: Moment, forget: Duration) -> (Self, Effect) {
+        let is_longer = match self.phase {
+            Phase::Clear if now >= record.until.after(forget) => return (self, Effect::Nothing),
+            Phase::Clear => true,
+            Phase::Cooling { until } => now.max(until) < record.until,
+            Phase::Probing { .. } => now < record.until,
+            // The probe has shown since that the pause was long enough.
+            Phase::Reopening { .. } if now >= record.until => return (self, Effect::Nothing),
+            Phase::Reopening { .. } => true,
+        };
+        let rung = self.cause.rung.max(record.cause.rung);
+        if !is_longer {
+            return (Self { cause: Cause { rung, ..self.cause }, ..self }, Effect::Nothing);
+        }
+        // As in `cool` where somebody cooled it; a refusal was heard a least
+        // cooldown before the end, or earlier.
+        let began = match record.by_hand {
+            true => record.until,
+            false => now.min(record.until.before(LEAST)),
+        };
+        let said = if record.cause.is_silent() { self.cause } else { record.cause };
+        let cause = Cause { rung, ..said };
+        (Self { cause, began, stretch: 0.0, ..self.until(record.until) }, Effect::Outdate)
+    }
+}
+
+impl Cause {
+    /// Returns whether the upstream itself has said nothing.
+    fn is_silent(&self) -> bool {
+        self.status.is_none() && self.hint.is_none()
+    }
+}
