@@ -53,4 +53,7 @@ pub use run::RunExpired;
 pub use set::{
     PollSet, PollSetBuilder, PollSetGone, PollSetHandle, PolledTarget, TargetId, TargetInfo,
 };
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use snapshot::{Snapshot, SnapshotError, TargetRecord};
 pub use state::{Outcome, SyncPolicy, SyncState};

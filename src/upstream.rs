@@ -191,7 +191,7 @@ impl Upstream {
         }
     }
 
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         // Only whole texts are ever stored.
         std::str::from_utf8(self.bytes()).unwrap_or_default()
     }

@@ -3,6 +3,8 @@
 //! Pure: no clock, no I/O; `now` is an argument. It does not talk to anybody.
 
 mod deadlines;
+#[cfg(feature = "serde")]
+mod serial;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
@@ -19,6 +21,8 @@ use crate::upstream::Upstream;
 
 /// What a peer is there for.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Bucket {
     /// To find other peers.
@@ -32,6 +36,8 @@ pub enum Bucket {
 
 /// Where a peer was learned of.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Source {
     /// An operator named it.
@@ -47,6 +53,8 @@ pub enum Source {
 
 /// What a peer does.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Role {
     /// It takes part like everybody.
@@ -60,34 +68,49 @@ pub enum Role {
 
 /// Somebody to sync with, and what is known of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Peer {
     /// What the peer is there for.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub bucket: Bucket,
     /// Where it was learned of.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub source: Source,
     /// What it does.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub role: Role,
     /// Whether it may be called at all.
+    #[cfg_attr(feature = "serde", serde(default = "serial::enabled"))]
     pub enabled: bool,
     /// Where it is reached; no two peers of a book have the same.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "serial::peer_url"))]
     pub peer_url: String,
     /// When it was added.
+    #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text"))]
     pub added_at: SystemTime,
     /// When it was last seen, by whatever sign.
+    #[cfg_attr(feature = "serde", serde(default, with = "super::snapshot::text::option"))]
     pub last_seen_at: Option<SystemTime>,
     /// When a sync with it last ended well.
+    #[cfg_attr(feature = "serde", serde(default, with = "super::snapshot::text::option"))]
     pub last_sync_ok_at: Option<SystemTime>,
     /// What went wrong last; empty if nothing did.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub last_error: String,
     /// How many syncs with it in a row have failed.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub failure_count: u32,
     /// Until when it is left alone.
+    #[cfg_attr(feature = "serde", serde(default, with = "super::snapshot::text::option"))]
     pub cooldown_until: Option<SystemTime>,
     /// What people call it.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub label: String,
     /// When failures and cooldown were last observed; the later of two records
     /// tells them.
+    #[cfg_attr(feature = "serde", serde(default, with = "super::snapshot::text::option"))]
     pub observed_at: Option<SystemTime>,
 }
 

@@ -1,1 +1,295 @@
-//! Placeholder.
+//! What the table and the schedule know, kept across restarts.
+//!
+//! A snapshot is taken before the process ends, or now and then, and given back
+//! when the next one starts. It is JSON, in words that people can read and mend.
+//! It keeps nothing that is not its business: no requests, no secrets, no clocks.
+
+mod cooldowns;
+mod error;
+mod file;
+mod json;
+mod ladder;
+mod place;
+mod status;
+mod target;
+pub(super) mod text;
+mod upstream;
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::SystemTime;
+
+use self::cooldowns::Kept;
+pub use self::error::SnapshotError;
+pub use self::target::TargetRecord;
+use super::wall::{Reading, WallClock};
+use super::{PeerBook, SyncState};
+use crate::ambient;
+use crate::cooldowns::Cooldowns;
+use crate::layer::RetryAfterBackoffLayer;
+
+/// The format that is written, and the only one that is read.
+///
+/// Another number for every change that this version would not understand: within
+/// one format no field is unknown, so that a slip of the pen is noticed.
+const VERSION: u64 = 1;
+
+/// What is kept across restarts: cooldowns, the state of a loop, its peers, and the
+/// targets of a poll set; as much of it as you put in.
+///
+/// Times are on the wall clock, so that the time in which nothing ran counts as
+/// well.
+///
+/// ```
+/// use std::path::Path;
+/// use std::time::Duration;
+/// use tower_retry_after::RetryAfterBackoffLayer;
+/// use tower_retry_after::schedule::{Snapshot, SnapshotError, SyncState};
+///
+/// fn start(path: &Path, layer: &RetryAfterBackoffLayer) -> Result<SyncState, SnapshotError> {
+///     // No file: a first start.
+///     let snapshot = Snapshot::load(path)?.unwrap_or_default();
+///     snapshot.restore_cooldowns(layer);
+///     Ok(snapshot.state().cloned().unwrap_or_default())
+/// }
+///
+/// fn stop(
+///     path: &Path,
+///     layer: &RetryAfterBackoffLayer,
+///     state: &SyncState,
+/// ) -> Result<(), SnapshotError> {
+///     Snapshot::new().with_cooldowns(&layer.cooldowns()).with_state(state).save(path)
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir().join(format!("snapshot-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("state.json");
+/// # let upstream = tower_retry_after::Upstream::named("billing");
+/// let layer = RetryAfterBackoffLayer::new();
+/// let state = start(&path, &layer)?;
+/// // The upstream asks for a pause, and the process ends.
+/// layer.cooldowns().cool(&upstream, Duration::from_secs(600));
+/// stop(&path, &layer, &state)?;
+///
+/// // The next one heeds it.
+/// let layer = RetryAfterBackoffLayer::new();
+/// let state = start(&path, &layer)?;
+/// assert!(layer.cooldowns().get(&upstream).is_some());
+/// # assert_eq!(state, SyncState::default());
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Reading and writing files blocks. In async code:
+///
+/// ```
+/// use std::path::PathBuf;
+/// use tower_retry_after::schedule::{Snapshot, SnapshotError};
+///
+/// async fn save(snapshot: Snapshot, path: PathBuf) -> Result<(), SnapshotError> {
+///     let saved = tokio::task::spawn_blocking(move || snapshot.save(path));
+///     saved.await.expect("saving does not panic")
+/// }
+/// # let folder = std::env::temp_dir().join(format!("snapshot-async-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// # tokio::runtime::Builder::new_current_thread()
+/// #     .build()
+/// #     .unwrap()
+/// #     .block_on(save(Snapshot::new(), folder.join("state.json")))
+/// #     .unwrap();
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    cooldowns: Option<Vec<Kept>>,
+    state: Option<SyncState>,
+    book: Option<PeerBook>,
+    targets: Option<Vec<TargetRecord>>,
+}
+
+impl Snapshot {
+    /// Creates a snapshot with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts in what a table knows of the upstreams in trouble.
+    ///
+    /// One that is being probed, or coming back, counts as one whose cooldown has
+    /// run out: the next process probes it first. Upstreams told apart by a header
+    /// without a salt of yours ([`key::by_header`](crate::key::by_header)) are left
+    /// out, for no other process can find them.
+    #[must_use]
+    pub fn with_cooldowns(self, cooldowns: &Cooldowns) -> Self {
+        self.take_cooldowns(cooldowns, WallClock::default().read())
+    }
+
+    /// The same, where the wall clock shows that time: for tests, and for clocks of
+    /// your own.
+    #[must_use]
+    pub fn with_cooldowns_at(self, cooldowns: &Cooldowns, wall_clock: SystemTime) -> Self {
+        self.take_cooldowns(cooldowns, Reading { wall: wall_clock, now: ambient::now() })
+    }
+
+    fn take_cooldowns(self, cooldowns: &Cooldowns, clocks: Reading) -> Self {
+        Self { cooldowns: Some(cooldowns::take(cooldowns, clocks)), ..self }
+    }
+
+    /// Puts in the state of a loop.
+    ///
+    /// A run that is out stays out, and whoever goes on with the state waits for
+    /// the rest of its lease ([`SyncPolicy::run_lease`](super::SyncPolicy)): put in
+    /// the state from between two runs where you can.
+    #[must_use]
+    pub fn with_state(self, state: &SyncState) -> Self {
+        Self { state: Some(state.clone()), ..self }
+    }
+
+    /// Puts in the peers of a loop.
+    #[must_use]
+    pub fn with_book(self, book: &PeerBook) -> Self {
+        Self { book: Some(book.clone()), ..self }
+    }
+
+    /// Puts in the targets of a poll set.
+    #[must_use]
+    pub fn with_targets(self, targets: impl IntoIterator<Item = TargetRecord>) -> Self {
+        Self { targets: Some(targets.into_iter().collect()), ..self }
+    }
+
+    /// Returns the state of the loop, if it was put in.
+    pub fn state(&self) -> Option<&SyncState> {
+        self.state.as_ref()
+    }
+
+    /// Returns the peers of the loop, if they were put in.
+    pub fn book(&self) -> Option<&PeerBook> {
+        self.book.as_ref()
+    }
+
+    /// Returns the targets of the poll set, if they were put in.
+    pub fn targets(&self) -> Option<&[TargetRecord]> {
+        self.targets.as_deref()
+    }
+
+    /// Gives the cooldowns to a layer's table; nothing if none were put in.
+    ///
+    /// The table keeps the longer cooldown and the higher rung of what it knows and
+    /// what it is given. A cooldown that has run out meanwhile is remembered as that:
+    /// the next call is the probe, and if it is refused the ladder goes on from its
+    /// rung. What the table would have forgotten by now
+    /// ([`forget_after`](crate::CooldownsBuilder::forget_after)) stays forgotten.
+    ///
+    /// A cooldown that ends further ahead than any that the layer starts (the longer
+    /// of the ladder's cap and `max_retry_after`, and the jitter) can only come from
+    /// a wrong clock, and is cut to that. One that was set by hand is believed.
+    pub fn restore_cooldowns(&self, layer: &RetryAfterBackoffLayer) {
+        self.give_cooldowns(layer, WallClock::default().read());
+    }
+
+    /// The same, where the wall clock shows that time: for tests, and for clocks of
+    /// your own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_retry_after::schedule::Snapshot;
+    /// use tower_retry_after::{RetryAfterBackoffLayer, Upstream};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_800);
+    /// let upstream = Upstream::named("billing");
+    /// let layer = RetryAfterBackoffLayer::new();
+    /// layer.cooldowns().cool(&upstream, 10 * minute);
+    /// let snapshot = Snapshot::new().with_cooldowns_at(&layer.cooldowns(), noon);
+    ///
+    /// // Three minutes later another process starts.
+    /// let layer = RetryAfterBackoffLayer::new();
+    /// snapshot.restore_cooldowns_at(&layer, noon + 3 * minute);
+    /// assert_eq!(layer.cooldowns().get(&upstream).unwrap().retry_after(), 7 * minute);
+    /// # }
+    /// ```
+    pub fn restore_cooldowns_at(&self, layer: &RetryAfterBackoffLayer, wall_clock: SystemTime) {
+        self.give_cooldowns(layer, Reading { wall: wall_clock, now: ambient::now() });
+    }
+
+    fn give_cooldowns(&self, layer: &RetryAfterBackoffLayer, clocks: Reading) {
+        cooldowns::give(self.cooldowns.as_deref().unwrap_or_default(), layer, clocks);
+    }
+
+    /// Writes the snapshot as JSON.
+    ///
+    /// Times before 1970 and after the year 9999 have no place in it; the nearest
+    /// that has is written.
+    pub fn to_json(&self) -> String {
+        // Nothing in it can fail to be written.
+        json::write(self).unwrap_or_default()
+    }
+
+    /// Reads a snapshot from JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SnapshotError`] where there is nothing, where it is in another
+    /// format, and where anything in it is wrong: nothing is guessed.
+    ///
+    /// ```
+    /// use tower_retry_after::schedule::{Outcome, Snapshot};
+    ///
+    /// let snapshot = Snapshot::from_json(r#"{"version": 1, "state": {"last_outcome": "ok"}}"#)?;
+    /// assert_eq!(snapshot.state().unwrap().last_outcome, Outcome::Ok);
+    ///
+    /// let error = Snapshot::from_json("{\"version\": 1,\n \"state\": {\"last_outcome\": \"good\"}}")
+    ///     .unwrap_err()
+    ///     .to_string();
+    /// assert!(error.contains("state.last_outcome, line 2, column 35: unknown variant `good`"));
+    /// # Ok::<(), tower_retry_after::schedule::SnapshotError>(())
+    /// ```
+    pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, SnapshotError> {
+        json::read(json.as_ref())
+    }
+
+    /// Replaces the file at `path` by this snapshot; at any moment, and after any
+    /// crash, there is the old one or the new one, whole.
+    ///
+    /// It blocks: use `spawn_blocking` in async code. The folder must exist. The
+    /// permissions of an old file are kept; a symbolic link is followed. A file that
+    /// is no readable snapshot (damaged, from another version) is not lost: it
+    /// stays beside the new one as `name.kept-1`, or the next number. What earlier
+    /// saves left behind that were killed, `.name.0123456789abcdef.saving`, is
+    /// removed by and by.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SnapshotError::Write`], and leaves the old file as it is. Where the
+    /// very last step fails, to bring the new name to the disk, the new file is
+    /// there, but may not outlast a power cut.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SnapshotError> {
+        let path = path.as_ref();
+        json::write(self)
+            .map_err(io::Error::from)
+            .and_then(|text| file::replace(path, text.as_bytes(), |old| json::read(old).is_ok()))
+            .map_err(|source| SnapshotError::Write { path: path.to_owned(), source })
+    }
+
+    /// Reads the snapshot at `path`; nothing where there is no file, as at a first
+    /// start. It never touches the file.
+    ///
+    /// It blocks: use `spawn_blocking` in async code.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SnapshotError::Read`] where the file cannot be read; otherwise as
+    /// [`from_json`](Self::from_json).
+    pub fn load(path: impl AsRef<Path>) -> Result<Option<Self>, SnapshotError> {
+        let path = path.as_ref();
+        match std::fs::read(path) {
+            Ok(text) => json::read(&text).map(Some).map_err(|error| error.at(path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SnapshotError::Read { path: path.to_owned(), source }),
+        }
+    }
+}

@@ -16,8 +16,11 @@ use crate::ladder::Ladder;
 /// By default: every five minutes, the ladder from one minute to half an hour,
 /// and a run that has not ended after half an hour is given up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, default))]
 pub struct SyncPolicy {
     /// From the end of one sync to the next.
+    #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text"))]
     pub interval: Duration,
     /// The waits after failures.
     pub ladder: Ladder,
@@ -25,6 +28,7 @@ pub struct SyncPolicy {
     ///
     /// Without it, a run that never ended, because the process crashed or its
     /// future was dropped, would block the loop for ever.
+    #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text"))]
     pub run_lease: Duration,
 }
 
@@ -43,6 +47,8 @@ impl Default for SyncPolicy {
 
 /// What became of the last sync.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Outcome {
     /// There was none yet.
@@ -92,15 +98,21 @@ pub enum Outcome {
 /// assert_eq!(state.next_sync_due_at, Some(now + Duration::from_secs(600)));
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, default))]
 #[non_exhaustive]
 pub struct SyncState {
     /// When the last run began.
+    #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text::option"))]
     pub last_sync_started_at: Option<SystemTime>,
     /// When the last run ended, well or badly.
+    #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text::option"))]
     pub last_sync_finished_at: Option<SystemTime>,
     /// When a run last ended well.
+    #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text::option"))]
     pub last_sync_ok_at: Option<SystemTime>,
     /// When the next run is due; at once where there is none.
+    #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text::option"))]
     pub next_sync_due_at: Option<SystemTime>,
     /// The peer that was synced with last; empty if there was none.
     pub last_peer_url: String,
@@ -120,6 +132,8 @@ pub struct SyncState {
 
 /// What stood where a run that has begun writes over it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, default))]
 struct Before {
     error: String,
     outcome: Outcome,
