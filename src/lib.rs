@@ -54,11 +54,12 @@
 //!         ─► schedule.rs     when should a poller come back, and to whom?
 //! ```
 //!
-//! `ladder`, `hint`, `classify`, `schedule` and `cooldown`, the state machine of
-//! one upstream, are pure: `now` and chance are arguments. Around them stand `cooldowns`, the
-//! shared table; `layer`, `service`, `future` and `permit`, the Tower side; and
-//! `refusal`, a small layer by itself. `message` is how requests and responses
-//! are seen, and `ambient` the one file that reads clocks.
+//! `ladder`, `hint`, `classify` and `cooldown`, the state machine of one upstream,
+//! are pure: `now` and chance are arguments; and so are `schedule`'s state, peers and
+//! queue. Around them stand `cooldowns`, the shared table; `layer`, `service`, `future`
+//! and `permit`, the Tower side; `refusal`, a small layer by itself; and `schedule`'s
+//! poller, cycle and set. `message` is how requests and responses are seen, and
+//! `ambient` the one file that reads clocks.
 //!
 //! # What it promises
 //!

@@ -1,7 +1,28 @@
-//! When is the next sync due, and with whom?
+//! When is the next sync or poll due, and with whom?
 //!
-//! Pure: no clock, no lock, no I/O; `now` is an argument. Times are on the wall
-//! clock, for they are stored and shown. It does not talk to anybody.
+//! It drives services and takes their answers for facts; it does not talk to
+//! upstreams itself, and spawns nothing.
+//!
+//! | for | there is |
+//! |---|---|
+//! | one target | [`Poller`]: a stream that asks a service whenever it is due |
+//! | one of many peers | [`SyncCycle`]: a service that asks the best until one answers; [`Poller::cycle`] runs it when it is due |
+//! | many targets | [`PollSet`]: a stream that asks for whichever is due, through one service |
+//! | restarts | `Snapshot` (feature `serde`): all of it, and the cooldowns, in a file |
+//! | a loop of your own | [`SyncState`] and [`PeerBook`]: the rules alone, `now` is an argument |
+//!
+//! All go by the same [`Ladder`](crate::Ladder), and by a judge ([`judge`]), a function
+//! from a result to [`Next`]: it went well, it failed, it was not sent, or it is due
+//! then. What the layer holds back was not sent, and counts as nothing.
+//!
+//! # Time
+//!
+//! What is shown and kept is on the wall clock ([`SystemTime`](std::time::SystemTime));
+//! what is decided is decided in tokio's time, which only goes forward. So a wall clock
+//! that is stepped, by an hour or a year, makes nobody late and nobody early. A machine
+//! that was suspended goes on waiting for what was left; whatever it missed is one poll.
+//!
+//! # The rules by themselves
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
