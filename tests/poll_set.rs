@@ -1,6 +1,6 @@
 //! Many targets through one service, in virtual time.
-#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "for tests")]
-#![allow(clippy::unchecked_time_subtraction, reason = "for tests")]
+#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, reason = "for tests")]
+#![allow(clippy::unchecked_time_subtraction, clippy::indexing_slicing, reason = "for tests")]
 
 mod support;
 

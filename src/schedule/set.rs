@@ -175,7 +175,7 @@ where
 
     /// Goes on until there is something to tell, or nothing to do.
     fn step(&mut self, cx: &mut Context<'_>) -> Step<S::Response> {
-        if let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
+        if let Ok(command) = self.commands.try_recv() {
             command(&mut self.targets);
             return Step::Again;
         }
@@ -191,9 +191,18 @@ where
                 return step;
             }
         }
-        match self.ask(cx) {
-            Some(step) => step,
-            None if self.targets.is_ending && self.calls.is_empty() => {
+        if let Some(step) = self.ask(cx) {
+            return step;
+        }
+        // Nothing to do: whoever asks for something wakes the task from here on.
+        match self.commands.poll_recv(cx) {
+            Poll::Ready(Some(command)) => {
+                command(&mut self.targets);
+                Step::Again
+            }
+            Poll::Ready(None) | Poll::Pending
+                if self.targets.is_ending && self.calls.is_empty() =>
+            {
                 self.commands.close();
                 // Who asks from now on is told that the set is gone.
                 while let Ok(command) = self.commands.try_recv() {
@@ -201,7 +210,7 @@ where
                 }
                 Step::Ended
             }
-            None => Step::Wait,
+            Poll::Ready(None) | Poll::Pending => Step::Wait,
         }
     }
 
@@ -222,14 +231,14 @@ where
         if is_paused || is_ending {
             return Step::Wait;
         }
-        let now = self.targets.now();
-        let index = match self.targets.queue.next(now) {
+        let index = match self.targets.next() {
             Turn::Call(index) => index,
             Turn::Until(wakes) => return self.sleep(self.targets.instant(wakes), cx),
             Turn::Idle => return Step::Wait,
         };
         let lane = self.targets.queue.lane(index);
         if let Some(until) = self.held_until(lane) {
+            let now = self.targets.now();
             let until = self.targets.moment(until).min(now.after(LOOK_AGAIN)).max(now.after(LEAST));
             self.targets.queue.hold(lane, until, Hold::Loose);
             return Step::Again;

@@ -261,7 +261,7 @@ async fn new_targets_are_spread_over_their_interval_or_the_window() {
 
         let mut tenths = [0; 10];
         for second in seconds(start, &answers) {
-            tenths[(second / per_tenth) as usize] += 1;
+            tenths[usize::try_from(second / per_tenth).unwrap()] += 1;
         }
         assert!(tenths.iter().all(|count| (80..=120).contains(count)), "{tenths:?}");
     }

@@ -131,7 +131,7 @@ impl Queue {
     /// Says what to do at `now`. It commits to nothing: until the call begins, the
     /// answer stays the same.
     pub(super) fn next(&mut self, now: Moment) -> Turn {
-        self.now = self.now.max(now);
+        self.pass(now);
         if self.in_flight >= self.concurrency {
             return Turn::Idle;
         }
@@ -144,6 +144,16 @@ impl Queue {
             (None, Some(lane)) => Turn::Until(lane.at),
             (None, None) => Turn::Idle,
         }
+    }
+
+    /// Notes that it is that late.
+    pub(super) fn pass(&mut self, now: Moment) {
+        self.now = self.now.max(now);
+    }
+
+    /// Returns the latest time heard of.
+    pub(super) fn now(&self) -> Moment {
+        self.now
     }
 
     /// Returns when there is something to do next, as far as time alone decides: a

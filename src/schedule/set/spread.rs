@@ -38,7 +38,8 @@ mod tests {
         let mut tenths = [0; 10];
         for offset in offsets {
             assert!(offset < WINDOW);
-            tenths[(offset.as_nanos() * 10 / WINDOW.as_nanos()) as usize] += 1;
+            let tenth = offset.as_secs().saturating_mul(10).div_euclid(WINDOW.as_secs());
+            tenths[usize::try_from(tenth).unwrap()] += 1;
         }
         tenths
     }

@@ -11,7 +11,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use super::call::Ticket;
-use super::queue::{Hold, Queue};
+use super::queue::{Hold, Queue, Turn};
 use super::spread;
 use super::target::{TargetId, TargetInfo};
 use crate::ambient;
@@ -164,6 +164,16 @@ impl<T> Targets<T> {
         self.find_mut(id).map(|target| &mut target.data)
     }
 
+    /// Says what there is to do now.
+    pub(super) fn next(&mut self) -> Turn {
+        // What was due at the last answer is due now as well, and longer than what
+        // fell due since: only who finds nothing has to read the clock.
+        match self.queue.next(self.queue.now()) {
+            Turn::Until(_) | Turn::Idle => self.queue.next(self.now()),
+            call @ Turn::Call(_) => call,
+        }
+    }
+
     /// Takes in what an answer means that came at `now`; nothing where the target
     /// is gone.
     pub(super) fn answered(
@@ -175,6 +185,7 @@ impl<T> Targets<T> {
         now: Moment,
     ) -> Option<Outlook> {
         let Ticket { id, lane, has_place } = ticket;
+        self.queue.pass(now);
         let born = self.born;
         let ladder = self.rules.ladder;
         let due_before = self.queue.due(id.index);

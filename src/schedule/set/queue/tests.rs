@@ -9,7 +9,7 @@ use proptest::test_runner::FileFailurePersistence;
 use super::*;
 
 const CONCURRENCY: usize = 4;
-const PER_UPSTREAM: usize = 2;
+const PER_UPSTREAM: u32 = 2;
 const UPSTREAMS: usize = 4;
 
 /// A step of a script. An `Index` picks one of the targets, or of the calls.
@@ -90,7 +90,8 @@ impl Model {
     }
 
     fn has_room(&self, upstream: usize) -> bool {
-        self.calls.iter().filter(|call| call.upstream == upstream).count() < PER_UPSTREAM
+        let out = self.calls.iter().filter(|call| call.upstream == upstream).count();
+        out < PER_UPSTREAM as usize
     }
 
     /// Says what to do by looking at everything: when, and for which targets at best.
@@ -140,15 +141,16 @@ fn pick<T: Clone>(from: &[T], index: Index) -> Option<(usize, T)> {
 }
 
 fn run(script: Vec<Act>) -> Result<(), TestCaseError> {
-    let mut queue = Queue::new(CONCURRENCY, PER_UPSTREAM as u32);
+    let mut queue = Queue::new(CONCURRENCY, PER_UPSTREAM);
     let mut model =
         Model { now: Moment::START, targets: Vec::new(), calls: Vec::new(), holds: Vec::new() };
     for act in script {
         let later = |wait: u64| model.now.after(Duration::from_nanos(wait));
         match act {
             Act::Add { upstream, wait } => {
-                let index = (0..).find(|index| !model.targets.iter().any(|t| t.index == *index));
-                let (index, due) = (index.unwrap(), later(wait));
+                let is_taken = |index| model.targets.iter().any(|target| target.index == index);
+                let index = (0..u32::MAX).find(|&index| !is_taken(index)).unwrap();
+                let due = later(wait);
                 queue.add(index, Upstream::named(upstream.to_string()), |_, _| due);
                 model.targets.push(Listed { index, upstream, due, is_called: false });
             }
@@ -260,7 +262,7 @@ fn at(nanos: u64) -> Moment {
 
 /// A queue with that many targets of one upstream, due one after the other.
 fn queue(targets: u32) -> Queue {
-    let mut queue = Queue::new(CONCURRENCY, PER_UPSTREAM as u32);
+    let mut queue = Queue::new(CONCURRENCY, PER_UPSTREAM);
     for index in 0..targets {
         queue.add(index, Upstream::named("a"), |_, _| at(u64::from(index)));
     }
