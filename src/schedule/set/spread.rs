@@ -35,13 +35,12 @@ mod tests {
 
     /// Counts how many fall into each tenth of the window.
     fn tenths(offsets: impl IntoIterator<Item = Duration>) -> [usize; 10] {
-        let mut tenths = [0; 10];
-        for offset in offsets {
+        let tenth = |offset: Duration| {
             assert!(offset < WINDOW);
-            let tenth = offset.as_secs().saturating_mul(10).div_euclid(WINDOW.as_secs());
-            tenths[usize::try_from(tenth).unwrap()] += 1;
-        }
-        tenths
+            offset.as_secs().saturating_mul(10).div_euclid(WINDOW.as_secs())
+        };
+        let all: Vec<u64> = offsets.into_iter().map(tenth).collect();
+        std::array::from_fn(|one| all.iter().filter(|tenth| **tenth == one as u64).count())
     }
 
     #[test]
