@@ -28,25 +28,23 @@ impl Cooldown {
 
     /// What was known before: the longer cooldown and the higher rung count.
     pub(super) fn remember(self, record: Record, now: Moment, forget: Duration) -> (Self, Effect) {
-        let is_longer = match self.phase {
-            Phase::Clear if now >= record.until.after(forget) => return (self, Effect::Nothing),
-            Phase::Clear => true,
-            Phase::Cooling { until } => now.max(until) < record.until,
-            Phase::Probing { .. } => now < record.until,
-            // The probe has shown since that the pause was long enough.
-            Phase::Reopening { .. } if now >= record.until => return (self, Effect::Nothing),
-            Phase::Reopening { .. } => true,
+        let (matters, lasts) = match self.phase {
+            Phase::Clear => (now < record.until.after(forget), true),
+            Phase::Cooling { until } => (true, now.max(until) < record.until),
+            Phase::Probing { .. } => (true, now < record.until),
+            // Else the probe has shown since that the pause was long enough.
+            Phase::Reopening { .. } => (now < record.until, true),
         };
+        if !matters {
+            return (self, Effect::Nothing);
+        }
         let rung = self.cause.rung.max(record.cause.rung);
-        if !is_longer {
+        if !lasts {
             return (Self { cause: Cause { rung, ..self.cause }, ..self }, Effect::Nothing);
         }
         // As in `cool` where somebody cooled it; a refusal was heard a least
         // cooldown before the end, or earlier.
-        let began = match record.by_hand {
-            true => record.until,
-            false => now.min(record.until.before(LEAST)),
-        };
+        let began = if record.by_hand { record.until } else { now.min(record.until.before(LEAST)) };
         let said = if record.cause.is_silent() { self.cause } else { record.cause };
         let cause = Cause { rung, ..said };
         (Self { cause, began, stretch: 0.0, ..self.until(record.until) }, Effect::Outdate)

@@ -245,7 +245,7 @@ impl Snapshot {
     /// let error = Snapshot::from_json("{\"version\": 1,\n \"state\": {\"last_outcome\": \"good\"}}")
     ///     .unwrap_err()
     ///     .to_string();
-    /// assert!(error.contains("state.last_outcome, line 2, column 35: unknown variant `good`"));
+    /// assert!(error.contains("state.last_outcome, line 2, column 33: unknown variant `good`"));
     /// # Ok::<(), tower_retry_after::schedule::SnapshotError>(())
     /// ```
     pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, SnapshotError> {

@@ -4,7 +4,7 @@
 //! Moments mean nothing to another process, so they are turned into times on the
 //! wall clock and back, by both clocks as they stood together.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use super::upstream;
 use crate::cooldown::{Cause, Record};
 use crate::cooldowns::Cooldowns;
 use crate::layer::RetryAfterBackoffLayer;
+use crate::moment::Moment;
 use crate::schedule::wall::{Reading, later};
 use crate::upstream::{Kind, Upstream};
 
@@ -31,7 +32,7 @@ pub(super) struct Kept {
     status: Option<StatusCode>,
     /// As sent, before any ceiling.
     #[serde(default, with = "super::text::option")]
-    hint: Option<std::time::Duration>,
+    hint: Option<Duration>,
     #[serde(default)]
     by_hand: bool,
 }
@@ -41,9 +42,11 @@ pub(super) struct Kept {
 /// A name that only this process can make is left out.
 pub(super) fn take(cooldowns: &Cooldowns, clocks: Reading) -> Vec<Kept> {
     let now = cooldowns.moment(clocks.now);
-    let time = |moment: crate::moment::Moment| match moment > now {
-        true => later(clocks.wall, moment.since(now)),
-        false => clocks.wall.checked_sub(now.since(moment)).unwrap_or(SystemTime::UNIX_EPOCH),
+    let time = |moment: Moment| {
+        if moment > now {
+            return later(clocks.wall, moment.since(now));
+        }
+        clocks.wall.checked_sub(now.since(moment)).unwrap_or(SystemTime::UNIX_EPOCH)
     };
     let mut all: Vec<Kept> = cooldowns
         .table()

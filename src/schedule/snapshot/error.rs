@@ -40,11 +40,12 @@ pub enum SnapshotError {
     Damaged {
         /// The file; none where the text came from elsewhere.
         path: Option<PathBuf>,
-        /// The field that is wrong, as in `book.peers[3].role`; empty for the whole.
+        /// The field that is wrong, as in `book.peers[3].role`, escaped and cut; empty
+        /// for the whole.
         field: String,
         /// The line, counted from 1.
         line: usize,
-        /// The byte in that line, counted from 1.
+        /// Up to which byte of that line it was read.
         column: usize,
         /// What is wrong there, escaped and cut.
         reason: String,

@@ -56,13 +56,14 @@ fn replace_once(path: &Path, text: &[u8], ours: impl Fn(&[u8]) -> bool) -> io::R
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
+    let others = left_behind(path);
     let (mut file, temporary) = Temporary::create(path, old.as_ref())?;
+    remove_abandoned(others, file.metadata()?.modified()?);
     file.write_all(text)?;
     if let Some(old) = &old {
         take_after(&file, old)?;
     }
     file.sync_all()?;
-    remove_abandoned(path, &temporary, file.metadata()?.modified()?);
     drop(file);
     if old.is_some() {
         // What cannot be read may be anything.
@@ -113,23 +114,33 @@ impl Drop for Temporary {
     }
 }
 
-/// Removes the temporary files that others have left, as far as that is possible.
-fn remove_abandoned(path: &Path, own: &Temporary, now: SystemTime) {
+/// Returns the temporary files that others work on or have left, as far as that can
+/// be known; those that are too many are removed at once, so that there are never
+/// more, however often a process is killed.
+fn left_behind(path: &Path) -> Vec<(SystemTime, PathBuf)> {
     let (Ok(name), Ok(entries)) = (file_name(path), fs::read_dir(folder(path))) else {
-        return;
+        return Vec::new();
     };
     let mut others: Vec<(SystemTime, PathBuf)> = entries
         .filter_map(Result::ok)
         .filter(|entry| is_temporary(&entry.file_name(), name))
-        .filter(|entry| own.path.as_ref().is_none_or(|own| entry.path() != *own))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     others.sort_by(|a, b| b.cmp(a));
-    for (index, (modified, other)) in others.into_iter().enumerate() {
-        // By the file system's own clock, which is that of `now` too.
-        let age = now.duration_since(modified).unwrap_or_default();
-        if index >= LYING_ABOUT || age > ABANDONED_AFTER {
-            let _ = fs::remove_file(other);
+    let too_many = others.split_off(others.len().min(LYING_ABOUT));
+    for (_, path) in too_many {
+        let _ = fs::remove_file(path);
+    }
+    others
+}
+
+/// Removes those of the temporary files that nobody works on any more.
+///
+/// `now` is by the file system's clock, as their age is.
+fn remove_abandoned(others: Vec<(SystemTime, PathBuf)>, now: SystemTime) {
+    for (modified, path) in others {
+        if now.duration_since(modified).is_ok_and(|age| age > ABANDONED_AFTER) {
+            let _ = fs::remove_file(path);
         }
     }
 }
@@ -172,7 +183,7 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
     for _ in 0..LINKS {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
-                path = folder(&path).join(fs::read_link(&path)?)
+                path = folder(&path).join(fs::read_link(&path)?);
             }
             Ok(_) | Err(_) => return Ok(path),
         }

@@ -3,7 +3,12 @@
 //! The version is looked at before all else: what another version wrote is told
 //! from what is damaged.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::cooldowns::Kept;
 use super::{Snapshot, SnapshotError, TargetRecord, VERSION};
@@ -23,7 +28,7 @@ struct Written<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename = "Snapshot", expecting = "a snapshot, an object in braces")]
+#[serde(rename = "Snapshot")]
 struct Versioned {
     version: u64,
 }
@@ -33,10 +38,34 @@ struct Versioned {
 struct Read {
     #[serde(rename = "version")]
     _version: u64,
-    cooldowns: Option<Vec<Kept>>,
-    state: Option<SyncState>,
-    book: Option<PeerBook>,
-    targets: Option<Vec<TargetRecord>>,
+    cooldowns: Option<Vec<Object<Kept>>>,
+    state: Option<Object<SyncState>>,
+    book: Option<Object<PeerBook>>,
+    targets: Option<Vec<Object<TargetRecord>>>,
+}
+
+/// What stands in braces. A list would do as well where fields go by their order,
+/// and an empty one would pass for a new state.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Braces(PhantomData))
+    }
+}
+
+struct Braces<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Braces<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object, in braces")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+    }
 }
 
 /// Writes a snapshot, in lines: people mend it with an editor.
@@ -59,11 +88,20 @@ pub(super) fn read(json: &[u8]) -> Result<Snapshot, SnapshotError> {
         return Err(SnapshotError::Empty { path: None });
     }
     let damaged = |error| SnapshotError::damaged(json, error);
-    let Versioned { version } = serde_json::from_slice(json).map_err(damaged)?;
+    let Object(Versioned { version }) = serde_json::from_slice(json).map_err(damaged)?;
     if version != VERSION {
         return Err(SnapshotError::Version { path: None, found: version });
     }
-    let Read { _version, cooldowns, state, book, targets } =
+    let Object(Read { _version, cooldowns, state, book, targets }) =
         serde_json::from_slice(json).map_err(damaged)?;
-    Ok(Snapshot { cooldowns, state, book, targets })
+    Ok(Snapshot {
+        cooldowns: cooldowns.map(all),
+        state: state.map(|Object(state)| state),
+        book: book.map(|Object(book)| book),
+        targets: targets.map(all),
+    })
+}
+
+fn all<T>(objects: Vec<Object<T>>) -> Vec<T> {
+    objects.into_iter().map(|Object(value)| value).collect()
 }

@@ -2,10 +2,16 @@
 //!
 //! The parser tells line and column; people who mend a file look for a name.
 
+use std::fmt::Write as _;
+
 use super::text::shown;
 
-/// The longest key that is shown.
+/// The longest key that is shown, and the longest way to it.
 const SHOWN: usize = 60;
+const WAY: usize = 120;
+
+/// How deep fields are named: as deep as the parser goes.
+const DEEPEST: usize = 128;
 
 /// What the text is inside of.
 enum Frame<'a> {
@@ -26,7 +32,7 @@ pub(super) fn field(json: &[u8], line: usize, column: usize) -> String {
     let end = start.saturating_add(column).min(json.len());
     let mut frames = Vec::new();
     let mut rest = json.get(..end).unwrap_or(json);
-    while let Some((&byte, after)) = rest.split_first() {
+    while let Some((&byte, after)) = rest.split_first().filter(|_| frames.len() < DEEPEST) {
         rest = after;
         if !matches!(byte, b',' | b':' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t') {
             begin_item(&mut frames);
@@ -50,7 +56,7 @@ pub(super) fn field(json: &[u8], line: usize, column: usize) -> String {
             _ => {}
         }
     }
-    written(&frames)
+    shown(&written(&frames), WAY)
 }
 
 /// Counts an item of a list once it has begun.
@@ -81,9 +87,12 @@ fn written(frames: &[Frame<'_>]) -> String {
                 if !field.is_empty() {
                     field.push('.');
                 }
-                field.push_str(&shown(&String::from_utf8_lossy(key), SHOWN));
+                field.extend(String::from_utf8_lossy(key).chars().take(SHOWN));
             }
-            Frame::List { index, .. } => field.push_str(&format!("[{index}]")),
+            Frame::List { index, .. } => {
+                // Writing to a string cannot fail.
+                let _ = write!(field, "[{index}]");
+            }
         }
     }
     field
@@ -123,11 +132,13 @@ mod tests {
 
     #[test]
     fn no_text_and_no_place_is_too_odd() {
-        let odd: [&[u8]; 6] = [b"", b"}}]],,\"", b"{\"\\", b"[[[,{\"\xff", b"\n\n\n", b"{{\"a\":"];
+        let deep = "[".repeat(100_000);
+        let odd: [&[u8]; 7] =
+            [deep.as_bytes(), b"", b"}}]],,\"", b"{\"\\", b"[[[,{\"\xff", b"\n\n\n", b"{{\"a\":"];
         for json in odd {
             for line in [0, 1, 2, usize::MAX] {
                 for column in [0, 1, 5, usize::MAX] {
-                    let _ = field(json, line, column);
+                    assert!(field(json, line, column).chars().count() <= WAY + 1);
                 }
             }
         }
@@ -138,6 +149,6 @@ mod tests {
         let key = format!("{{\"\u{7}{}\": 1!}}", "x".repeat(1000));
 
         let field = at_mark(&key);
-        assert!(field.starts_with("\\u{7}x") && field.chars().count() < 70, "{field}");
+        assert!(field.starts_with("\\u{7}x") && field.len() < 70, "{field}");
     }
 }

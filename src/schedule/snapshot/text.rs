@@ -56,6 +56,7 @@ pub(in crate::schedule) mod option {
 
     use super::{OptionReader, Text, Written};
 
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
     pub(in crate::schedule) fn serialize<T: Text, S: Serializer>(
         value: &Option<T>,
         to: S,

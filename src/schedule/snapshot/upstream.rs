@@ -14,13 +14,14 @@ use crate::upstream::{Kind, Upstream};
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename = "Upstream", rename_all = "snake_case")]
-enum Named<'a> {
+enum Name<'a> {
     /// As in a URI.
     Origin(#[serde(with = "text")] Origin),
     Host(Cow<'a, str>),
     Part(Cow<'a, str>),
     Salted(Cow<'a, str>),
-    Named(Cow<'a, str>),
+    #[serde(rename = "named")]
+    Own(Cow<'a, str>),
     Unnamed,
 }
 
@@ -28,26 +29,26 @@ pub(super) fn serialize<S: Serializer>(upstream: &Upstream, to: S) -> Result<S::
     let text = Cow::Borrowed(upstream.text());
     match upstream.kind() {
         Kind::Http | Kind::Https | Kind::Other | Kind::Schemeless => {
-            Named::Origin(Origin(upstream.clone()))
+            Name::Origin(Origin(upstream.clone()))
         }
-        Kind::Host => Named::Host(text),
-        Kind::Part => Named::Part(text),
-        Kind::Salted => Named::Salted(text),
+        Kind::Host => Name::Host(text),
+        Kind::Part => Name::Part(text),
+        Kind::Salted => Name::Salted(text),
         // One of this process's own is never written; as a name it would meet nobody.
-        Kind::Named | Kind::Ephemeral => Named::Named(text),
-        Kind::Unnamed => Named::Unnamed,
+        Kind::Named | Kind::Ephemeral => Name::Own(text),
+        Kind::Unnamed => Name::Unnamed,
     }
     .serialize(to)
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Upstream, D::Error> {
-    let (kind, text) = match Named::deserialize(from)? {
-        Named::Origin(Origin(upstream)) => return Ok(upstream),
-        Named::Host(text) => (Kind::Host, text),
-        Named::Part(text) => (Kind::Part, text),
-        Named::Salted(text) => (Kind::Salted, text),
-        Named::Named(text) => return Ok(Upstream::named(text)),
-        Named::Unnamed => return Ok(Upstream::unnamed()),
+    let (kind, text) = match Name::deserialize(from)? {
+        Name::Origin(Origin(upstream)) => return Ok(upstream),
+        Name::Host(text) => (Kind::Host, text),
+        Name::Part(text) => (Kind::Part, text),
+        Name::Salted(text) => (Kind::Salted, text),
+        Name::Own(text) => return Ok(Upstream::named(text)),
+        Name::Unnamed => return Ok(Upstream::unnamed()),
     };
     let authority = if kind == Kind::Host { &*text } else { authority(&text) };
     if authority.contains('@') {
@@ -105,6 +106,7 @@ impl Text for Origin {
             Kind::Http => write!(f, "http://{text}"),
             Kind::Https => write!(f, "https://{text}"),
             Kind::Schemeless => write!(f, "//{text}"),
+            // The scheme is in the text.
             _ => f.write_str(text),
         }
     }
