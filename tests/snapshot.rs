@@ -445,6 +445,40 @@ fn a_policy_is_read_as_it_was_written() {
     assert!(serde_json::from_str::<SyncPolicy>(r#"{"intervall": "1m"}"#).is_err());
 }
 
+#[test]
+fn parts_are_read_by_themselves_as_well() {
+    let read = |json: &str| serde_json::from_str::<Peer>(json).map_err(|error| error.to_string());
+    let added = r#""added_at": "2026-01-31T12:00:00Z""#;
+
+    let peer = read(&format!(r#"{{"peer_url": "https://a.example", {added}}}"#));
+    assert_eq!(peer, Ok(Peer::new("https://a.example", noon()).unwrap()));
+    let secret = read(&format!(r#"{{"peer_url": "https://me:secret@a.example", {added}}}"#));
+    let error = secret.unwrap_err();
+    assert!(error.contains("credentials") && !error.contains("secret"), "{error}");
+    let word = |outcome: Outcome| serde_json::to_string(&outcome).unwrap();
+    let outcomes = [
+        Outcome::Idle,
+        Outcome::Running,
+        Outcome::Ok,
+        Outcome::Error,
+        Outcome::Fork,
+        Outcome::Solo,
+    ];
+    assert_eq!(outcomes.map(word).join(" "), r#""idle" "running" "ok" "error" "fork" "solo""#);
+}
+
+#[test]
+fn times_that_cannot_be_written_become_the_nearest_that_can() {
+    let mut state = SyncState::default();
+    state.last_sync_ok_at = Some(SystemTime::UNIX_EPOCH - secs(1));
+    state.next_sync_due_at = SystemTime::UNIX_EPOCH.checked_add(secs(1 << 50));
+
+    let snapshot = Snapshot::from_json(Snapshot::new().with_state(&state).to_json()).unwrap();
+    let read = snapshot.state().unwrap();
+    assert_eq!(read.last_sync_ok_at, Some(SystemTime::UNIX_EPOCH));
+    assert!(read.next_sync_due_at > Some(noon() + secs(7000 * 365 * 86_400)));
+}
+
 fn times() -> impl Strategy<Value = SystemTime> + Clone {
     let last = 253_402_300_799_u64;
     (prop_oneof![0..=last, 1_700_000_000..1_800_000_000_u64], 0..1_000_000_000_u32)

@@ -99,11 +99,12 @@ impl fmt::Display for SnapshotError {
         let file = Named(self.path());
         match self {
             Self::Read { source, .. } => {
-                write!(f, "cannot read {file}, make it readable: {source}")
+                write!(f, "cannot read {file}, see that it is a file and readable: {source}")
             }
-            Self::Write { source, .. } => {
-                write!(f, "cannot write {file}, make its folder writable: {source}")
-            }
+            Self::Write { source, .. } => write!(
+                f,
+                "cannot write {file}, see that its folder is there, writable and not full: {source}"
+            ),
             Self::Empty { .. } => write!(f, "{file} is empty, remove it to start anew"),
             Self::Damaged { field, line, column, reason, .. } => {
                 write!(f, "{file} is damaged, mend it or move it away to start anew: ")?;
