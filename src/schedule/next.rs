@@ -98,6 +98,12 @@ impl<T> Judging<T> {
         self.floor = Some(Floor { read: Arc::new(read), cap });
     }
 
+    /// Returns the longest that an upstream can be away for, hint or floor.
+    pub(crate) fn longest_hint(&self) -> Duration {
+        let cap = self.floor.as_ref().map_or(Duration::ZERO, |floor| floor.cap);
+        self.max_retry_after.max(cap)
+    }
+
     /// Judges the outcome of a call that ended at `received_at`: what follows, with
     /// the hint within its ceiling, and how long to stay away at least.
     pub(crate) fn judge(

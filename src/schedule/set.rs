@@ -10,6 +10,8 @@ mod call;
 mod handle;
 mod heap;
 mod queue;
+#[cfg(feature = "serde")]
+mod records;
 mod spread;
 mod target;
 mod targets;

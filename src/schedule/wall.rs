@@ -67,6 +67,15 @@ impl Reading {
         ambient::later(self.now, self.until(time, most))
     }
 
+    /// The same, but a time that is past is an instant that is past.
+    #[cfg(feature = "serde")]
+    pub(crate) fn instant_of(&self, time: SystemTime, most: Duration) -> Instant {
+        match self.wall.duration_since(time) {
+            Ok(ago) => ambient::earlier(self.now, ago),
+            Err(_) => self.instant(time, most),
+        }
+    }
+
     /// Returns the time on the wall clock that an instant is.
     pub(crate) fn time(&self, instant: Instant) -> SystemTime {
         let ahead = instant.saturating_duration_since(self.now);

@@ -52,8 +52,8 @@ where
     /// Goes on where an earlier loop stopped; by default the loop has never run, and
     /// is due at once.
     ///
-    /// A time that lies further ahead than the longest of interval, ladder and
-    /// [`max_retry_after`](Self::max_retry_after) was written by a clock that was
+    /// A time that lies further ahead than the longest of interval, ladder,
+    /// [`floor`](Self::floor) and [`max_retry_after`](Self::max_retry_after) was written by a clock that was
     /// wrong, and is cut to that. A run that had not ended keeps its lease.
     pub fn state(mut self, state: SyncState) -> Self {
         self.state = state;
@@ -105,7 +105,7 @@ where
     /// Makes the poller.
     pub fn build(mut self) -> Poller<S, M, R> {
         let mut state = std::mem::take(&mut self.state);
-        let due = state.restore(&self.policy, self.judging.max_retry_after, self.clock.read());
+        let due = state.restore(&self.policy, self.judging.longest_hint(), self.clock.read());
         self.build_from(state, due)
     }
 

@@ -18,6 +18,8 @@ use crate::ambient;
 use crate::ladder::Ladder;
 use crate::moment::{Moment, nanos};
 use crate::schedule::next::{LEAST, Next, usable};
+#[cfg(feature = "serde")]
+use crate::schedule::snapshot::TargetRecord;
 use crate::schedule::wall::{Reading, WallClock};
 use crate::upstream::Upstream;
 
@@ -30,7 +32,7 @@ pub(super) struct Targets<T> {
     all: Slab<Target<T>>,
     pub(super) queue: Queue,
     last_stamp: u32,
-    /// When the set was made; moments count from here.
+    /// Where moments count from: early enough for what earlier processes did.
     born: Instant,
     pub(super) wall: WallClock,
     rules: Rules,
@@ -86,7 +88,7 @@ impl<T> Targets<T> {
             all: Slab::new(),
             queue,
             last_stamp: 0,
-            born: ambient::now(),
+            born: ambient::earlier(ambient::now(), ambient::FAR),
             wall,
             rules,
             is_paused: false,
@@ -138,6 +140,28 @@ impl<T> Targets<T> {
     pub(super) fn set_interval(&mut self, id: TargetId, interval: Duration) -> bool {
         let target = self.find_mut(id);
         target.map(|target| target.interval = nanos(interval)).is_some()
+    }
+
+    /// Takes over how a target's schedule stood; no wait is longer than its interval,
+    /// the ladder and `longest`.
+    #[cfg(feature = "serde")]
+    pub(super) fn stand(
+        &mut self,
+        id: TargetId,
+        record: &TargetRecord,
+        longest: Duration,
+        reading: Reading,
+    ) {
+        let longest = longest.max(record.interval).max(self.rules.ladder.cap());
+        let moment = |time: SystemTime| self.moment(reading.instant_of(time, longest));
+        let due = record.due_at.map_or(self.moment(reading.now), moment);
+        let last_ok = record.last_ok_at.map_or(NEVER, moment);
+        if let Some(target) = self.find_mut(id) {
+            target.interval = nanos(record.interval);
+            target.failures = record.consecutive_failures;
+            target.last_ok = last_ok;
+            self.queue.reschedule(id.index, due);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
