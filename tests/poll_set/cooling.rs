@@ -129,7 +129,7 @@ async fn an_upstream_that_comes_back_does_not_idle() {
         let (last, _) = good.take(99).last().unwrap();
         // The probe is alone, the others go two at a time, a tenth of a second each.
         let took = *last - (start + secs(60) + millis(100));
-        assert!(took <= secs(6), "{has_table}: {took:?}");
+        assert!(took <= millis(5100), "{has_table}: {took:?}");
     }
 }
 

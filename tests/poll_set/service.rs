@@ -249,14 +249,37 @@ async fn shutdown_waits_for_the_calls_that_are_out_and_begins_none() {
     assert_eq!(peer.calls(), 2);
 }
 
+/// Counts how often one of its kind was dropped.
+struct Noted(Arc<AtomicUsize>);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_set_that_is_dropped_drops_its_calls() {
-    struct Noted(Arc<AtomicUsize>);
-    impl Drop for Noted {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
+async fn what_an_answered_call_held_is_dropped_at_once() {
+    struct Held(#[expect(dead_code, reason = "for its drop")] Noted);
+    impl Future for Held {
+        type Output = Answered;
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Answered> {
+            Poll::Ready(Ok(Response::new(())))
         }
     }
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let note = Arc::clone(&dropped);
+    let service = service_fn(move |_: Request<()>| Held(Noted(Arc::clone(&note))));
+    let mut set = PollSet::new(service, request);
+    set.add(upstream(A), A);
+
+    set.next().await.unwrap();
+
+    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_is_dropped_drops_its_calls() {
     let dropped = Arc::new(AtomicUsize::new(0));
     let note = Arc::clone(&dropped);
     let service = service_fn(move |_: Request<()>| {

@@ -149,3 +149,6 @@ impl Heap {
         places.put(entry.index, u32::try_from(place).unwrap_or(NOWHERE));
     }
 }
+
+#[cfg(test)]
+mod tests;

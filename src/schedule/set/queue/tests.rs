@@ -334,3 +334,31 @@ fn what_does_not_exist_can_be_asked_about() {
     assert_eq!(queue.next(at(0)), Turn::Call(0));
     assert_eq!(queue.in_flight(), 0);
 }
+
+#[test]
+fn what_is_stale_takes_no_more_than_what_is_not() {
+    let mut queue = queue(100);
+
+    for round in 0..10_000_u64 {
+        queue.reschedule(u32::try_from(round % 99).unwrap(), at(1000 + round));
+    }
+
+    let waiting = &queue.lanes.get(queue.lane(0)).unwrap().waiting;
+    assert!(waiting.len() <= 201, "{}", waiting.len());
+    assert_eq!(queue.next(at(99)), Turn::Call(99));
+}
+
+#[test]
+fn an_upstream_without_targets_is_forgotten() {
+    let mut queue = queue(3);
+    assert_eq!(queue.next(at(5)), Turn::Call(0));
+    let lane = queue.begin(0);
+
+    for index in 0..3 {
+        queue.remove(index);
+    }
+    assert_eq!(queue.upstreams(), 1);
+    queue.finish(lane, None);
+
+    assert_eq!((queue.upstreams(), queue.next(at(9))), (0, Turn::Idle));
+}
