@@ -87,11 +87,10 @@ where
     S: Service<Peer, Response = Synced, Error = BoxError> + Clone,
 {
     let mut poller = Poller::cycle(cycle.clone());
-    let mut number = 0;
-    while let Some(polled) = poller.next().await {
-        number += 1;
+    for number in 1.. {
+        let Some(ended) = poller.next().await else { break };
         // A cycle never fails; what went wrong stands in its report.
-        if let Ok(report) = polled.result {
+        if let Ok(report) = ended.result {
             output::cycle(number, &report, &cycle.book(), clock);
         }
     }

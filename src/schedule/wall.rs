@@ -121,6 +121,7 @@ pub(crate) fn later(time: SystemTime, wait: Duration) -> SystemTime {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "for tests")]
 mod tests {
     use super::*;
 

@@ -72,10 +72,10 @@ async fn a_cycle_that_outlives_its_lease_is_the_failure_of_the_peer_that_hangs()
     let cycle = mesh.builder(&wall, &[A]).policy(short).build();
     let mut poller = Poller::cycle(cycle.clone());
 
-    let polled = poller.next().await.unwrap();
+    let ended = poller.next().await.unwrap();
 
-    assert!(polled.result.is_ok(), "the cycle itself has ended");
-    assert_eq!(polled.state.last_outcome, Outcome::Error);
+    assert!(ended.result.is_ok(), "the cycle itself has ended");
+    assert_eq!(ended.state.last_outcome, Outcome::Error);
     assert_eq!(cycle.book().peer(A).unwrap().failure_count, 1);
 }
 
