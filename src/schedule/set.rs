@@ -1,12 +1,13 @@
 //! Many targets, one client: which target is due, and who is called next.
 //!
 //! A [`PollSet`] owns its targets and is polled by one task, so there is no lock.
-//! `queue.rs` says who is next and `targets.rs` what an answer does to a target;
-//! here calls go out and come back. It spawns nothing, retries nothing by itself
+//! `queue.rs` says who is next, `targets.rs` what an answer does to a target, and in
+//! `drive.rs` calls go out and come back. It spawns nothing, retries nothing by itself
 //! and does not wait for an upstream that is held back.
 
 mod builder;
 mod call;
+mod drive;
 mod handle;
 mod heap;
 mod queue;
@@ -17,40 +18,27 @@ mod target;
 mod targets;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Sleep;
 use tower_service::Service;
 
 pub use self::builder::PollSetBuilder;
-use self::call::{Call, Ticket};
+use self::call::Call;
 use self::handle::Command;
 pub use self::handle::{PollSetGone, PollSetHandle};
-use self::queue::{Hold, Turn};
 pub use self::target::{PolledTarget, TargetId, TargetInfo};
 use self::targets::Targets;
-use super::next::{Judging, LEAST, Next};
+use super::next::Judging;
 use crate::cooldowns::Cooldowns;
-use crate::error::{BoxError, Error, RateLimited, Reason};
+use crate::error::BoxError;
 use crate::upstream::Upstream;
-
-/// How long a hold that was read from the table of cooldowns is believed before
-/// the table is read again.
-///
-/// It bounds how long a cooldown that somebody cleared by hand goes on being
-/// heeded; a look every half minute costs nothing, for however many upstreams.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-
-/// How much is done before the task's other business gets a turn: as much as
-/// tokio lets a task do.
-const TURNS: u32 = 128;
 
 /// Polls any number of targets through one service, each when it is due.
 ///
@@ -82,7 +70,7 @@ const TURNS: u32 = 128;
 /// # }
 /// let layer = RetryAfterBackoffLayer::new();
 /// let client = ServiceBuilder::new()
-///     .layer(RefusalErrorLayer::new())
+///     .layer(RefusalErrorLayer::new(&layer))
 ///     .layer(layer.clone())
 ///     .service(service_fn(send));
 /// let request = |feed: &http::Uri| http::Request::get(feed).body(()).unwrap();
@@ -141,14 +129,6 @@ where
     request: PhantomData<fn() -> R>,
 }
 
-/// What became of one step.
-enum Step<A> {
-    Answered(PolledTarget<A>),
-    Again,
-    Wait,
-    Ended,
-}
-
 impl<S, T, M, R> PollSet<S, T, M, R>
 where
     S: Service<R>,
@@ -173,174 +153,6 @@ where
     /// It may be dropped at any time: nothing is lost, and nothing counted twice.
     pub async fn next(&mut self) -> Option<PolledTarget<S::Response>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
-    }
-
-    /// Goes on until there is something to tell, or nothing to do.
-    fn step(&mut self, cx: &mut Context<'_>) -> Step<S::Response> {
-        if let Ok(command) = self.commands.try_recv() {
-            command(&mut self.targets);
-            return Step::Again;
-        }
-        if std::mem::take(&mut self.asks_first)
-            && let Some(step) = self.ask(cx)
-        {
-            return step;
-        }
-        match self.begin(cx) {
-            Step::Wait => {}
-            step => {
-                self.asks_first = matches!(step, Step::Answered(_));
-                return step;
-            }
-        }
-        if let Some(step) = self.ask(cx) {
-            return step;
-        }
-        // Nothing to do: whoever asks for something wakes the task from here on.
-        match self.commands.poll_recv(cx) {
-            Poll::Ready(Some(command)) => {
-                command(&mut self.targets);
-                Step::Again
-            }
-            Poll::Ready(None) | Poll::Pending
-                if self.targets.is_ending && self.calls.is_empty() =>
-            {
-                self.commands.close();
-                // Who asks from now on is told that the set is gone.
-                while let Ok(command) = self.commands.try_recv() {
-                    drop(command);
-                }
-                Step::Ended
-            }
-            Poll::Ready(None) | Poll::Pending => Step::Wait,
-        }
-    }
-
-    /// Asks the calls that are out for an answer.
-    fn ask(&mut self, cx: &mut Context<'_>) -> Option<Step<S::Response>> {
-        if self.calls.is_empty() {
-            return None;
-        }
-        match Pin::new(&mut self.calls).poll_next(cx) {
-            Poll::Ready(Some((Some(ticket), result))) => Some(self.take(ticket, result)),
-            Poll::Ready(_) | Poll::Pending => None,
-        }
-    }
-
-    /// Begins a call, if one is due and may be.
-    fn begin(&mut self, cx: &mut Context<'_>) -> Step<S::Response> {
-        let Targets { is_paused, is_ending, .. } = self.targets;
-        if is_paused || is_ending {
-            return Step::Wait;
-        }
-        let index = match self.targets.next() {
-            Turn::Call(index) => index,
-            Turn::Until(wakes) => return self.sleep(self.targets.instant(wakes), cx),
-            Turn::Idle => return Step::Wait,
-        };
-        let lane = self.targets.queue.lane(index);
-        if let Some(until) = self.held_until(lane) {
-            let now = self.targets.now();
-            let until = self.targets.moment(until).min(now.after(LOOK_AGAIN)).max(now.after(LEAST));
-            self.targets.queue.hold(lane, until, Hold::Loose);
-            return Step::Again;
-        }
-        // Whom to call is known, so what the service reserves is used at once.
-        let readied = match self.service.poll_ready(cx) {
-            Poll::Ready(readied) => readied,
-            Poll::Pending => return Step::Wait,
-        };
-        let Some((id, target)) = self.targets.at(index) else { return Step::Wait };
-        let ticket = Ticket { id, lane, has_place: false };
-        if let Err(error) = readied {
-            return self.take(ticket, Err(Error::inner(error)));
-        }
-        let future = self.service.call((self.make_request)(target));
-        self.send(future, ticket, cx)
-    }
-
-    /// Asks a call for its answer once, and puts it with the others if it has none.
-    fn send(
-        &mut self,
-        future: S::Future,
-        ticket: Ticket,
-        cx: &mut Context<'_>,
-    ) -> Step<S::Response> {
-        let mut call = self.spare.take().unwrap_or_else(Call::empty);
-        call.as_mut().set(future);
-        match call.as_mut().ask(cx) {
-            Poll::Ready(result) => {
-                self.spare = Some(call);
-                self.take(ticket, result)
-            }
-            Poll::Pending => {
-                self.targets.queue.begin(ticket.id.index);
-                call.as_mut().keep(Ticket { has_place: true, ..ticket }, self.run_lease);
-                self.calls.push(call);
-                Step::Again
-            }
-        }
-    }
-
-    /// Takes in an answer.
-    fn take(&mut self, ticket: Ticket, result: Result<S::Response, Error>) -> Step<S::Response> {
-        let Ticket { id, lane, .. } = ticket;
-        if !self.targets.has(id) {
-            self.targets.queue.finish(lane, None);
-            return Step::Again;
-        }
-        let reading = self.targets.wall.read();
-        let now = self.targets.moment(reading.now);
-        let (next, least) = self.judging.judge(&result, reading.wall);
-        let (next, hold) = self.weigh(lane, next, &result, reading.now);
-        let Some(outlook) = self.targets.answered(ticket, next, least, hold, now) else {
-            return Step::Again;
-        };
-        Step::Answered(PolledTarget {
-            id,
-            result,
-            consecutive_failures: outlook.failures,
-            due_at: reading.time(self.targets.instant(outlook.due)),
-        })
-    }
-
-    /// Says how sure it is that nothing can be sent, and until when.
-    fn weigh(
-        &self,
-        lane: u32,
-        next: Next,
-        result: &Result<S::Response, Error>,
-        now: Instant,
-    ) -> (Next, Hold) {
-        let Next::NotSent { until } = next else { return (next, Hold::Firm) };
-        if let Some(held) = self.held_until(lane) {
-            let until = held.min(crate::ambient::later(now, LOOK_AGAIN));
-            return (Next::NotSent { until }, Hold::Loose);
-        }
-        let limited = result.as_ref().err().and_then(|error| RateLimited::find(error));
-        let hold = match limited.map(RateLimited::reason) {
-            // Nobody knows how long these take.
-            Some(Reason::Probing | Reason::Reopening) => Hold::Loose,
-            Some(Reason::Cooling | Reason::Refused) | None => Hold::Firm,
-        };
-        (Next::NotSent { until }, hold)
-    }
-
-    /// Returns until when the table of cooldowns holds a lane back.
-    fn held_until(&self, lane: u32) -> Option<Instant> {
-        self.cooldowns.as_ref()?.held_until(self.targets.queue.upstream(lane)?)
-    }
-
-    /// Waits until then.
-    fn sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Step<S::Response> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if timer.deadline() != until {
-            timer.as_mut().reset(until);
-        }
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Step::Again,
-            Poll::Pending => Step::Wait,
-        }
     }
 }
 
@@ -441,40 +253,6 @@ where
     /// Returns a handle for other tasks.
     pub fn handle(&self) -> PollSetHandle<T> {
         PollSetHandle::new(self.sender.clone())
-    }
-}
-
-impl<S, T, M, R> Stream for PollSet<S, T, M, R>
-where
-    S: Service<R>,
-    S::Error: Into<BoxError>,
-    S::Response: 'static,
-    M: FnMut(&T) -> R,
-{
-    type Item = PolledTarget<S::Response>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let set = self.get_mut();
-        if let Some(left) = set.answers_left.checked_sub(1) {
-            for _ in 0..TURNS {
-                match set.step(cx) {
-                    Step::Again => {}
-                    Step::Answered(answer) => {
-                        set.answers_left = left;
-                        return Poll::Ready(Some(answer));
-                    }
-                    Step::Wait => {
-                        set.answers_left = TURNS;
-                        return Poll::Pending;
-                    }
-                    Step::Ended => return Poll::Ready(None),
-                }
-            }
-        }
-        // More is to be done at once; but others have a right to the thread.
-        set.answers_left = TURNS;
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 

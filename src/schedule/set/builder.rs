@@ -8,9 +8,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tower_service::Service;
 
+use super::PollSet;
+use super::drive::TURNS;
 use super::queue::Queue;
 use super::targets::{Rules, Targets};
-use super::{PollSet, TURNS};
 use crate::cooldowns::Cooldowns;
 use crate::error::Error;
 use crate::message::Incoming;
@@ -79,11 +80,9 @@ where
         Self { policy, ..self }
     }
 
-    /// Judges the outcomes of calls by that;
-    /// [`judge::standard`](crate::schedule::judge::standard) by default.
+    /// Judges the outcomes of calls by that; [`judge::standard`] by default.
     ///
-    /// Give it [`judge::responses`](crate::schedule::judge::responses) where a
-    /// refusal arrives as a response.
+    /// Give it [`judge::responses`] where a refusal arrives as a response.
     pub fn judge(
         mut self,
         judge: impl Fn(&Result<S::Response, Error>) -> Next + Send + Sync + 'static,

@@ -9,14 +9,16 @@
 //! without a free place stands in neither. So holding an upstream back moves one
 //! lane, whatever the number of its targets.
 
+mod lane;
+
 use std::collections::HashMap;
 
-use foldhash::fast::RandomState;
-use slab::Slab;
-
-use super::heap::{Entry, Heap, NOWHERE, Places, Unkept};
+pub(super) use self::lane::Hold;
+use self::lane::{Lane, Lanes, Stand};
+use super::heap::{Entry, Heap, NOWHERE, Unkept};
 use crate::moment::Moment;
 use crate::upstream::Upstream;
+use foldhash::fast::RandomState;
 
 /// What there is to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,15 +29,6 @@ pub(super) enum Turn {
     Until(Moment),
     /// Nothing, until a target is added or a call ends.
     Idle,
-}
-
-/// How sure a hold is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Hold {
-    /// Nothing but time ends it.
-    Firm,
-    /// A guess: a good answer from the upstream ends it as well.
-    Loose,
 }
 
 /// The targets of all upstreams, by number.
@@ -77,40 +70,6 @@ impl Slot {
 /// A lane's heap is rid of its stale entries when they are this share of it, so
 /// that they cost no more than the others do.
 const STALE: usize = 2;
-
-/// One upstream.
-#[derive(Debug)]
-struct Lane {
-    upstream: Upstream,
-    /// Its targets that are not called, and entries that are stale. The first is
-    /// not.
-    waiting: Heap,
-    stale: usize,
-    /// How many targets it has, those that are called included.
-    targets: u32,
-    in_flight: u32,
-    held_until: Moment,
-    hold: Hold,
-    stand: Stand,
-    place: u32,
-    /// Its number among all lanes there ever were, and how many targets it was
-    /// given: what spreads them.
-    number: u64,
-    added: u64,
-}
-
-#[derive(Debug, Default)]
-struct Lanes(Slab<Lane>);
-
-/// Where a lane stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stand {
-    /// In the heap of those that have something due, or will have if time says so.
-    Ready,
-    Asleep,
-    /// In neither: nothing waits, or no place is free.
-    Parked,
-}
 
 impl Queue {
     pub(super) fn new(concurrency: usize, per_upstream: u32) -> Self {
@@ -342,21 +301,8 @@ impl Queue {
 
     /// Opens the lane of an upstream that has none.
     fn open(&mut self, upstream: Upstream) -> u32 {
-        let lane = self.lanes.0.insert(Lane {
-            upstream: upstream.clone(),
-            waiting: Heap::default(),
-            stale: 0,
-            targets: 0,
-            in_flight: 0,
-            held_until: Moment::START,
-            hold: Hold::Firm,
-            stand: Stand::Parked,
-            place: NOWHERE,
-            number: self.opened,
-            added: 0,
-        });
+        let lane = self.lanes.insert(Lane::new(upstream.clone(), self.opened));
         self.opened = self.opened.wrapping_add(1);
-        let lane = u32::try_from(lane).unwrap_or(NOWHERE);
         self.names.insert(upstream, lane);
         lane
     }
@@ -400,27 +346,8 @@ impl Queue {
                 known.stand = stand;
             }
         }
-        if !is_needed && let Some(gone) = self.lanes.0.try_remove(lane as usize) {
+        if !is_needed && let Some(gone) = self.lanes.remove(lane) {
             self.names.remove(&gone.upstream);
-        }
-    }
-}
-
-impl Lanes {
-    fn get(&self, lane: u32) -> Option<&Lane> {
-        self.0.get(lane as usize)
-    }
-
-    fn get_mut(&mut self, lane: u32) -> Option<&mut Lane> {
-        self.0.get_mut(lane as usize)
-    }
-}
-
-impl Places for Lanes {
-    #[inline]
-    fn put(&mut self, index: u32, place: u32) {
-        if let Some(lane) = self.get_mut(index) {
-            lane.place = place;
         }
     }
 }
