@@ -12,11 +12,13 @@ use crate::clock::Stopwatch;
 pub(crate) fn cycle(number: u32, report: &CycleReport, book: &PeerBook, clock: &Stopwatch) {
     let state = report.state();
     let tried: Vec<String> = report.tried().iter().map(|tried| told(tried, book, clock)).collect();
-    let (outcome, told) = match tried.as_slice() {
+    let was_sent = |tried: &Tried| !matches!(tried.answer(), Answer::NotSent { .. });
+    let outcome = match report.tried().iter().any(was_sent) {
+        true => word(state.last_outcome),
         // The state is as before: there was no run.
-        [] => ("put off", "(nobody is free)".to_owned()),
-        tried => (word(state.last_outcome), tried.join(", ")),
+        false => "put off",
     };
+    let told = if tried.is_empty() { "(nobody is free)".to_owned() } else { tried.join(", ") };
     let rungs = match state.consecutive_failures {
         0 => String::new(),
         rungs => format!(", rung {rungs}"),

@@ -53,7 +53,9 @@ use crate::error::BoxError;
 /// Clones share the book, the state, and the turn: there is one cycle at a time,
 /// and `poll_ready` is pending while one runs. Under Tower's `LoadShed` a second
 /// one is refused instead. A handle that is ready has the turn until it is called
-/// or dropped. A run that has not ended after the policy's
+/// or dropped. [`Poller::cycle`](super::Poller::cycle) runs it whenever it is due.
+///
+/// A run that has not ended after the policy's
 /// [`run_lease`](SyncPolicy::run_lease) is given up, as a failure of the peer that
 /// has not answered.
 ///
@@ -168,6 +170,11 @@ impl<S> SyncCycle<S> {
     /// As [`PeerBook::mark_seen`].
     pub fn mark_seen(&self, peer_url: &str) -> Result<(), PeerError> {
         self.shared.with(|ledger, now| ledger.book.mark_seen(peer_url, now.wall))
+    }
+
+    /// Gives the turn back.
+    pub(super) fn release(&mut self) {
+        self.place = Place::Away;
     }
 
     pub(super) fn wall(&self) -> WallClock {

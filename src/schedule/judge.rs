@@ -1,7 +1,7 @@
 //! What the outcome of a call means: the judges that come with the schedule.
 //!
-//! Pure. A judge sees a result and answers with a [`Next`]; any function that does
-//! so can take its place.
+//! A judge sees a result and answers with a [`Next`]; any function that does so can
+//! take its place. None of these waits, and none remembers anything.
 
 use std::any::Any;
 
@@ -48,7 +48,8 @@ pub fn standard<T: 'static>(result: &Result<T, Error>) -> Next {
 ///
 /// What [`classify::standard`] calls a success went well; a refusal failed, with
 /// its hint; and so did a 408, 421, 425 or 5xx. Errors are judged as by
-/// [`standard`].
+/// [`standard`]. A `Retry-After` date on a response without a `Date` of its own is
+/// measured against the system's wall clock.
 ///
 /// ```
 /// use std::time::Duration;

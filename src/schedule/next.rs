@@ -39,7 +39,7 @@ pub enum Next {
 
 /// The least wait after a failure, where neither ladder nor hint asks for one: a
 /// poller whose ladder is off must not storm whoever fails at once.
-const LEAST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+pub(crate) const LEAST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The least wait between two calls, whatever was said: a schedule never spins.
 pub(crate) const LEAST: Duration = Duration::from_millis(1);

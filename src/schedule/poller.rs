@@ -6,16 +6,16 @@
 //! retry, and it does not catch up: a poll that was missed is missed.
 
 mod builder;
+mod drive;
 mod handle;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
 pub use self::builder::PollerBuilder;
@@ -23,12 +23,10 @@ use self::handle::Remote;
 pub use self::handle::{PollerHandle, StateWatch};
 use super::cycle::{SyncCycle, Synced};
 use super::judge;
-use super::next::{self, Judging, Next};
+use super::next::Judging;
 use super::peers::Peer;
-use super::run::{self, RunExpired};
 use super::state::{SyncPolicy, SyncState};
 use super::wall::{Reading, WallClock};
-use crate::ambient;
 use crate::error::{BoxError, Error};
 
 /// Asks a service again and again, each time when it is due.
@@ -49,6 +47,9 @@ use crate::error::{BoxError, Error};
 /// nothing, so it can stand in a `select!`; dropping the poller drops the call
 /// that is out. A run that takes longer than [`SyncPolicy::run_lease`] is given
 /// up, and yields an error.
+///
+/// The service is used for as long as the poller lives: one that can fail to become
+/// ready must be able to recover from it, or each poll fails, on the ladder.
 ///
 /// [`handle`](Self::handle) is for other tasks: to poll now, to pause, to shut
 /// down, to look at the state.
@@ -102,8 +103,12 @@ where
     judging: Judging<S::Response>,
     clock: WallClock,
     state: SyncState,
+    /// When the state was brought in line with the clocks.
+    since: Reading,
     /// When the next run is due.
     due: Instant,
+    /// Who else says so, if the service has a schedule of its own.
+    owner: Option<Owner<S>>,
     phase: Phase<S::Future>,
     /// Made when it is first needed, for it needs a runtime.
     sleep: Option<Pin<Box<Sleep>>>,
@@ -114,12 +119,23 @@ where
 enum Phase<F> {
     /// No run is out.
     Waiting,
-    /// A run has begun, and the service is not ready yet.
-    Readying { expires: Instant },
+    /// A run has begun, and the service is not ready yet. `wanted` by somebody, it
+    /// is not for the schedule to put it off.
+    Readying { expires: Instant, wanted: bool },
     /// The call is out.
     Calling { call: Pin<Box<F>>, expires: Instant },
+    /// Code that is not ours runs. Found by the next poll, it has panicked.
+    Away,
     /// The loop was shut down.
     Ended,
+}
+
+/// A service that has a schedule of its own, which others may move as well.
+struct Owner<S> {
+    /// Says when the next run is due.
+    due: fn(&S) -> Instant,
+    /// Gives back what the service has reserved in being readied.
+    release: fn(&mut S),
 }
 
 /// What a poll brought, and the state of the loop after it.
@@ -157,71 +173,6 @@ where
     pub async fn next(&mut self) -> Option<Polled<S::Response>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
-
-    /// Begins a run, unless it has to wait for that.
-    fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<Begun> {
-        if self.remote.is_shut_down() {
-            return Poll::Ready(Begun::Ended);
-        }
-        if self.remote.is_paused() {
-            return Poll::Pending;
-        }
-        if !self.remote.take_trigger() {
-            ready!(poll_sleep(&mut self.sleep, self.due, context));
-        }
-        let reading = self.clock.read();
-        self.state.begin("", "", reading.wall);
-        self.remote.show(&self.state, reading);
-        Poll::Ready(Begun::Run { expires: ambient::later(reading.now, self.policy.run_lease) })
-    }
-
-    /// Takes in how a run ended.
-    fn finish(&mut self, result: Result<S::Response, Error>) -> Polled<S::Response> {
-        self.phase = Phase::Waiting;
-        let reading = self.clock.read();
-        let (next, floor) = self.judging.judge(&result, reading.wall);
-        let due = self.take_in(next, &result, reading);
-        self.due = due.max(ambient::later(reading.now, floor));
-        self.state.next_sync_due_at = Some(reading.time(self.due));
-        self.remote.show(&self.state, reading);
-        Polled { result, state: self.state.clone() }
-    }
-
-    /// Notes what the judge says; returns when the next run is due.
-    fn take_in(
-        &mut self,
-        next: Next,
-        result: &Result<S::Response, Error>,
-        reading: Reading,
-    ) -> Instant {
-        let Self { state, policy, .. } = self;
-        let wall = reading.wall;
-        let after = |wait: Duration| ambient::later(reading.now, wait);
-        match (next, result) {
-            (Next::Ok, _) => {
-                state.finish_ok(policy, "", "", wall);
-                after(policy.interval)
-            }
-            (Next::Failed { hint }, _) => {
-                let failures = state.consecutive_failures.saturating_add(1);
-                let hint = next::usable(policy.ladder, failures, hint);
-                state.finish_err(policy, "", "", &run::told(result), hint, wall);
-                after(policy.ladder.delay_with_hint(failures, hint))
-            }
-            (Next::NotSent { until: at }, _) | (Next::DueAt(at), Err(_)) => {
-                state.put_off(wall, wall);
-                at
-            }
-            (Next::DueAt(at), Ok(answer)) => {
-                match judge::report(answer) {
-                    // The cycle has a state of its own, and this is it.
-                    Some(report) => state.clone_from(report.state()),
-                    None => state.finish_ok(policy, "", "", wall),
-                }
-                at
-            }
-        }
-    }
 }
 
 impl<S> Poller<SyncCycle<S>, fn(), ()>
@@ -230,8 +181,14 @@ where
 {
     /// Creates a poller that runs a sync cycle whenever it is due.
     ///
-    /// Policy, state and wall clock are the cycle's, and so is the lease: the state
-    /// that is shown here is that of its last report.
+    /// Policy, state and wall clock are the cycle's, and so are due time and lease:
+    /// the state that is shown here is that of its last report, and a cycle that
+    /// another handle has run puts the next one off.
+    ///
+    /// A cycle behind other layers, as under Tower's `LoadShed`, is a service like
+    /// any other: build its poller with `state(cycle.state())`, and with a longer
+    /// [`run_lease`](SyncPolicy::run_lease) than the cycle's, which knows better whose
+    /// fault it is that a run does not end.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -264,7 +221,10 @@ where
         let policy = SyncPolicy { run_lease: Duration::MAX, ..cycle.policy() };
         let (state, due, clock) = (cycle.state(), cycle.due(), cycle.wall());
         let run: fn() = || ();
-        Self::builder(cycle, run).policy(policy).clock(clock).build_from(state, due)
+        let mut poller =
+            Self::builder(cycle, run).policy(policy).clock(clock).build_from(state, due);
+        poller.owner = Some(Owner { due: SyncCycle::due, release: SyncCycle::release });
+        poller
     }
 }
 
@@ -286,92 +246,10 @@ where
     pub fn get_ref(&self) -> &S {
         &self.service
     }
-
-    /// Gives up the run that is out, if one is: the state is as before it.
-    fn give_up(&mut self) {
-        match self.phase {
-            Phase::Waiting | Phase::Ended => {}
-            Phase::Readying { .. } | Phase::Calling { .. } => {
-                let reading = self.clock.read();
-                self.state.put_off(reading.time(self.due), reading.wall);
-                self.remote.show(&self.state, reading);
-            }
-        }
-    }
-}
-
-/// What came of the wish to begin a run.
-enum Begun {
-    Run { expires: Instant },
-    Ended,
-}
-
-impl<S, M, R> Stream for Poller<S, M, R>
-where
-    S: Service<R, Error: Into<BoxError>>,
-    S::Response: 'static,
-    M: FnMut() -> R,
-{
-    type Item = Polled<S::Response>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let poller = self.get_mut();
-        // From here on no wish is missed.
-        poller.remote.register(context.waker());
-        loop {
-            match &mut poller.phase {
-                Phase::Ended => return Poll::Ready(None),
-                Phase::Waiting => {
-                    poller.phase = match ready!(poller.poll_begin(context)) {
-                        Begun::Run { expires } => Phase::Readying { expires },
-                        Begun::Ended => Phase::Ended,
-                    };
-                }
-                // Nothing was sent: there is nothing to wait for.
-                Phase::Readying { .. } if poller.remote.is_shut_down() => {
-                    poller.give_up();
-                    poller.phase = Phase::Ended;
-                }
-                &mut Phase::Readying { expires } => match poller.service.poll_ready(context) {
-                    Poll::Ready(Ok(())) => {
-                        let request = (poller.make_request)();
-                        let call = Box::pin(poller.service.call(request));
-                        poller.phase = Phase::Calling { call, expires };
-                    }
-                    Poll::Ready(Err(error)) => {
-                        return Poll::Ready(Some(poller.finish(Err(Error::inner(error)))));
-                    }
-                    Poll::Pending => {
-                        ready!(poll_sleep(&mut poller.sleep, expires, context));
-                        return Poll::Ready(Some(poller.finish(Err(RunExpired::error()))));
-                    }
-                },
-                Phase::Calling { call, expires } => {
-                    let result = match call.as_mut().poll(context) {
-                        Poll::Ready(result) => result.map_err(Error::inner),
-                        Poll::Pending => {
-                            ready!(poll_sleep(&mut poller.sleep, *expires, context));
-                            Err(RunExpired::error())
-                        }
-                    };
-                    return Poll::Ready(Some(poller.finish(result)));
-                }
-            }
-        }
-    }
 }
 
 /// Nothing in it is ever pinned but what is boxed.
 impl<S, M, R> Unpin for Poller<S, M, R> where S: Service<R> {}
-
-impl<S, M, R> Drop for Poller<S, M, R>
-where
-    S: Service<R>,
-{
-    fn drop(&mut self) {
-        self.give_up();
-    }
-}
 
 impl<S, M, R> fmt::Debug for Poller<S, M, R>
 where
@@ -382,6 +260,7 @@ where
             Phase::Waiting => "waiting",
             Phase::Readying { .. } => "readying",
             Phase::Calling { .. } => "calling",
+            Phase::Away => "away",
             Phase::Ended => "ended",
         };
         f.debug_struct("Poller")
@@ -390,17 +269,4 @@ where
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
-}
-
-/// Waits for an instant with a timer that is made once and set anew.
-fn poll_sleep(
-    sleep: &mut Option<Pin<Box<Sleep>>>,
-    until: Instant,
-    context: &mut Context<'_>,
-) -> Poll<()> {
-    let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
-    if sleep.deadline() != until {
-        sleep.as_mut().reset(until);
-    }
-    sleep.as_mut().poll(context)
 }

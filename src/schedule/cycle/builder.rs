@@ -72,7 +72,10 @@ impl<S> SyncCycleBuilder<S> {
         Self { state, ..self }
     }
 
-    /// Sets how often to sync, and how long to stay away after failures.
+    /// Sets how often to sync, and how long the loop stays away after failed cycles.
+    ///
+    /// Each peer climbs the ladder of the book ([`PeerBook::with_ladder`]), and a
+    /// failed cycle waits for the first of them to come free, at least.
     pub fn policy(self, policy: SyncPolicy) -> Self {
         Self { policy, ..self }
     }

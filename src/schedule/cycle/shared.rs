@@ -100,7 +100,7 @@ impl Ledger {
         if read.now >= self.since.now {
             let step = read.step_since(&self.since);
             if step != Step::None {
-                self.book.shift(step);
+                self.book.shift(step, read.wall);
                 self.state.shift(step);
                 self.since = read;
             }
@@ -120,7 +120,12 @@ impl Ledger {
 
     /// Returns when the next cycle is due; at once where there was none.
     pub(super) fn due(&self, policy: &SyncPolicy, now: Reading) -> Instant {
-        self.state.due_at(policy).map_or(now.now, |due| now.instant(due, ambient::FAR))
+        let due = match self.is_running {
+            // Of this process: it will end, in whatever way.
+            true => self.state.next_sync_due_at,
+            false => self.state.due_at(policy),
+        };
+        due.map_or(now.now, |due| now.instant(due, ambient::FAR))
     }
 
     /// Returns when a sync has a chance again, with whomever it may be; `held`

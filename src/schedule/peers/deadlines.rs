@@ -1,6 +1,7 @@
 //! The deadlines in a book, when the wall clock is stepped or cannot be believed.
 //!
-//! Histories are left alone; they say what was recorded.
+//! Histories are left alone where they can be true; nobody has been seen in the
+//! future.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,10 +9,13 @@ use super::{Peer, PeerBook};
 use crate::schedule::wall::{Step, later};
 
 impl PeerBook {
-    /// Moves the deadlines along with a wall clock that was stepped.
-    pub(in crate::schedule) fn shift(&mut self, step: Step) {
+    /// Moves the deadlines along with a wall clock that was stepped, and shows `now`.
+    pub(in crate::schedule) fn shift(&mut self, step: Step, now: SystemTime) {
         for peer in self.peers.values_mut() {
             peer.cooldown_until = peer.cooldown_until.map(|until| step.shift(until));
+            // Else a success before a step back would outrank all that follow.
+            peer.see_no_future(now);
+            peer.observed_at = peer.observed_at.map(|time| time.min(now));
         }
     }
 
@@ -35,6 +39,14 @@ impl Peer {
     pub(in crate::schedule) fn bound(&mut self, longest: Duration, now: SystemTime) {
         let latest = later(now, longest);
         self.cooldown_until = self.cooldown_until.map(|until| until.min(latest));
+        self.see_no_future(now);
+        // It would win against every later record, until its time comes.
+        self.observed_at = self.observed_at.filter(|time| *time <= latest);
+    }
+
+    fn see_no_future(&mut self, now: SystemTime) {
+        self.last_seen_at = self.last_seen_at.map(|time| time.min(now));
+        self.last_sync_ok_at = self.last_sync_ok_at.map(|time| time.min(now));
     }
 }
 
@@ -65,7 +77,7 @@ mod tests {
     fn a_step_moves_the_deadlines_and_no_history() {
         let mut book = book();
 
-        book.shift(Step::Back(secs(3600)));
+        book.shift(Step::Back(secs(3600)), at(20_000));
 
         let peer = book.peer("https://a.example").unwrap();
         assert_eq!(peer.cooldown_until, Some(at(7_000)));

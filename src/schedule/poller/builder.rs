@@ -112,7 +112,8 @@ where
     /// Makes a poller of that state, whose next run is due then.
     pub(super) fn build_from(self, state: SyncState, due: Instant) -> Poller<S, M, R> {
         let Self { service, make_request, policy, judging, clock, .. } = self;
-        let remote = Remote::new(&state, clock.read());
+        let since = clock.read();
+        let remote = Remote::new(&state, since);
         let phase = Phase::Waiting;
         Poller {
             service,
@@ -121,7 +122,9 @@ where
             judging,
             clock,
             state,
+            since,
             due,
+            owner: None,
             phase,
             sleep: None,
             remote,

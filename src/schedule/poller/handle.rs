@@ -172,7 +172,10 @@ impl PollerHandle {
 
     /// Watches the state of the loop.
     pub fn watch(&self) -> StateWatch {
-        StateWatch { shown: self.shown.clone(), clock: self.clock.clone() }
+        let mut shown = self.shown.clone();
+        // What was before is no change.
+        shown.mark_unchanged();
+        StateWatch { shown, clock: self.clock.clone() }
     }
 }
 
