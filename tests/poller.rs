@@ -14,6 +14,8 @@ mod clocks;
 mod floors;
 #[path = "poller/model.rs"]
 mod model;
+#[path = "poller/panics.rs"]
+mod panics;
 #[path = "poller/remote.rs"]
 mod remote;
 #[path = "poller/restoring.rs"]
@@ -25,7 +27,9 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use support::{Strict, now, secs};
@@ -122,4 +126,43 @@ fn error_of<T>(polled: &Polled<T>) -> &Error {
 
 fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + secs(seconds)
+}
+
+/// A service that is ready when it is told so.
+#[derive(Clone)]
+struct Gate<S> {
+    inner: S,
+    is_open: Arc<AtomicBool>,
+    waker: Arc<Mutex<Option<Waker>>>,
+}
+
+impl<S> Gate<S> {
+    fn new(inner: S) -> Self {
+        Self { inner, is_open: Arc::default(), waker: Arc::default() }
+    }
+
+    fn open(&self) {
+        self.is_open.store(true, Ordering::SeqCst);
+        if let Some(waker) = self.waker.lock().unwrap().take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<S: Service<()>> Service<()> for Gate<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if self.is_open.load(Ordering::SeqCst) {
+            return self.inner.poll_ready(context);
+        }
+        *self.waker.lock().unwrap() = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn call(&mut self, request: ()) -> S::Future {
+        self.inner.call(request)
+    }
 }

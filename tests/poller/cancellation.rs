@@ -1,8 +1,6 @@
 //! Giving up on a poller, at every point where it can wait.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
 use tower_retry_after::schedule::Outcome;
 
@@ -20,42 +18,18 @@ where
     assert!(poll_once(pin!(poller.next())).is_pending(), "it did not wait");
 }
 
-/// A service that is ready when it is told so.
-#[derive(Clone)]
-struct Gate<S> {
-    inner: S,
-    is_open: Arc<AtomicBool>,
-}
-
-impl<S: Service<()>> Service<()> for Gate<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        if self.is_open.load(Ordering::SeqCst) {
-            return self.inner.poll_ready(context);
-        }
-        Poll::Pending
-    }
-
-    fn call(&mut self, request: ()) -> S::Future {
-        self.inner.call(request)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn giving_up_at_any_point_loses_no_result_and_repeats_no_call() {
     let script = Script::lasting([(Play::Answers, secs(10)), (Play::Fails, secs(10))]);
-    let is_open = Arc::new(AtomicBool::new(false));
-    let service = Gate { inner: script.service(), is_open: Arc::clone(&is_open) };
+    let service = Gate::new(script.service());
+    let gate = service.clone();
     let mut poller = Poller::builder(service, unit).policy(policy()).build();
 
     // Before the service is ready.
     give_up(&mut poller);
     pass(secs(1)).await;
     give_up(&mut poller);
-    is_open.store(true, Ordering::SeqCst);
+    gate.open();
     // While the call is out.
     give_up(&mut poller);
     pass(secs(5)).await;
@@ -94,12 +68,16 @@ async fn a_poller_that_is_dropped_leaves_the_state_as_before_the_run() {
     assert_eq!(after.last_outcome, Outcome::Error);
     assert_eq!(after.last_error, "connection reset");
     assert_eq!(after.consecutive_failures, before.consecutive_failures);
+    // It is still due when it was.
+    let due = before.next_sync_due_at.unwrap();
+    let moved = after.next_sync_due_at.unwrap().duration_since(due - secs(10)).unwrap();
+    assert!(moved < secs(1), "{moved:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_before_anything_was_sent_sends_nothing() {
     let script = Script::new([]);
-    let service = Gate { inner: script.service(), is_open: Arc::default() };
+    let service = Gate::new(script.service());
     let mut poller = Poller::builder(service, unit).policy(policy()).build();
     give_up(&mut poller);
 
@@ -113,7 +91,7 @@ async fn a_shutdown_before_anything_was_sent_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_never_ready_is_given_up_after_the_lease() {
     let script = Script::new([]);
-    let service = Gate { inner: script.service(), is_open: Arc::default() };
+    let service = Gate::new(script.service());
     let policy = SyncPolicy { run_lease: secs(100), ..policy() };
     let mut poller = Poller::builder(service, unit).policy(policy).build();
 

@@ -98,3 +98,21 @@ async fn hours_of_sleep_are_one_poll() {
 
     assert_eq!(script.seconds(), [0, 8 * 3600, 8 * 3600 + 60]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_begins_after_a_step_shows_when_it_was_due() {
+    let script = Script::lasting([(Play::Answers, secs(0)), (Play::Answers, secs(10))]);
+    let wall = Wall::at(100 * DAY);
+    let mut poller =
+        Poller::builder(script.service(), unit).policy(policy()).wall_clock(wall.read()).build();
+    let handle = poller.handle();
+    polls(&mut poller, 1).await;
+    wall.step(DAY);
+
+    tokio::spawn(async move { poller.next().await });
+    sleep(secs(65)).await;
+
+    let state = handle.state();
+    assert_eq!(state.last_outcome, tower_retry_after::schedule::Outcome::Running);
+    assert_eq!(state.next_sync_due_at, Some(at(101 * 86_400 + 60)));
+}

@@ -141,3 +141,83 @@ async fn a_poller_that_nobody_asks_does_nothing() {
     polls(&mut poller, 2).await;
     assert_eq!(script.seconds(), [0, 86_400, 86_460]);
 }
+
+/// Polls a service that is not ready, in a task of its own.
+fn spawn_gated(script: &Script) -> (Gate<impl Clone + use<>>, PollerHandle) {
+    let gate = Gate::new(script.service());
+    let mut poller = Poller::builder(gate.clone(), unit).policy(policy()).build();
+    let handle = poller.handle();
+    tokio::spawn(async move { while poller.next().await.is_some() {} });
+    (gate, handle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_what_has_begun_and_was_not_sent() {
+    let script = Script::new([]);
+    let (gate, handle) = spawn_gated(&script);
+    settle(1).await;
+    assert_eq!(handle.state().last_outcome, Outcome::Running);
+
+    handle.pause();
+    settle(1).await;
+    assert_eq!(handle.state().last_outcome, Outcome::Idle);
+    gate.open();
+    settle(4000).await;
+    assert_eq!(script.seconds(), [0_u64; 0]);
+    assert_eq!(handle.state().consecutive_failures, 0);
+
+    handle.resume();
+    settle(1).await;
+    assert_eq!(script.seconds(), [4002]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_while_paused_is_kept() {
+    let script = Script::new([]);
+    let (handle, _polling) = spawn(&script);
+    settle(5).await;
+
+    handle.pause();
+    handle.trigger();
+    settle(5).await;
+    handle.resume();
+    settle(5).await;
+
+    // Long before the next poll was due.
+    assert_eq!(script.seconds(), [0, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_is_kept_through_a_pause_that_held_it() {
+    let script = Script::new([]);
+    let gate = Gate::new(script.service());
+    gate.open();
+    let mut poller = Poller::builder(gate.clone(), unit).policy(policy()).build();
+    let handle = poller.handle();
+    polls(&mut poller, 1).await;
+    gate.is_open.store(false, Ordering::SeqCst);
+    tokio::spawn(async move { while poller.next().await.is_some() {} });
+    handle.trigger();
+    settle(1).await;
+    handle.pause();
+    settle(1).await;
+    gate.open();
+
+    handle.resume();
+    settle(1).await;
+
+    assert_eq!(script.seconds(), [0, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_watch_waits_for_a_change() {
+    let script = Script::new([]);
+    let (handle, _polling) = spawn(&script);
+    settle(5).await;
+
+    let mut watch = handle.watch();
+    let began = now();
+    watch.changed().await.unwrap();
+
+    assert_eq!(now() - began, secs(55));
+}

@@ -68,3 +68,21 @@ async fn the_rung_is_remembered() {
     assert_eq!(polled.state.consecutive_failures, 3);
     assert_eq!(polled.state.next_sync_due_at, Some(at(NOW + 40)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_floor_may_reach_further_than_hints() {
+    use super::support::{A, Peer, get, ok};
+    let peer = Peer::always(ok());
+    let wall = Wall::at(i64::try_from(NOW).unwrap());
+    let mut poller = Poller::builder(peer.service(), || get(A))
+        .policy(policy())
+        .floor(secs(86_400))
+        .wall_clock(wall.read())
+        .state(due(at(NOW + 20_000)))
+        .build();
+    let began = now();
+
+    polls(&mut poller, 1).await;
+
+    assert_eq!(now() - began, secs(20_000));
+}

@@ -240,3 +240,38 @@ async fn a_reopening_upstream_is_asked_again_and_again_without_a_call() {
     let unknown = Upstream::named("nobody");
     assert!(Cooldowns::new().get(&unknown).is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_a_schedule_of_its_own_and_does_not_answer_counts_as_nothing() {
+    let script = Script::new([Play::Fails, Play::Fails]);
+    let began = script.began;
+    let judge = move |result: &Result<(), Error>| match result {
+        Err(_) if now() == began => Next::Failed { hint: None },
+        _ => Next::DueAt(began + secs(30)),
+    };
+    let mut poller = Poller::builder(script.service(), unit).policy(policy()).judge(judge).build();
+
+    let polled = polls(&mut poller, 2).await;
+
+    assert_eq!(polled[1].state.consecutive_failures, 1);
+    assert_eq!(polled[1].state.last_outcome, Outcome::Error);
+    assert_eq!(script.seconds(), [0, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_meets_a_probe_was_not_sent() {
+    let peer = Peer::says([refused_for(60), super::support::never(), ok()]);
+    let backoff = RetryAfterBackoffLayer::new();
+    let client = backoff.layer(peer.service());
+    let _ = super::support::ask(&client, A).await;
+    super::support::pass(secs(60)).await;
+    let probe = super::support::hang(&client, A);
+    let mut poller = Poller::builder(client, || get(A)).policy(policy()).build();
+
+    let held = polls(&mut poller, 1).await.remove(0);
+    assert_eq!(error_of(&held).rate_limited().unwrap().reason(), Reason::Probing);
+    assert_eq!(held.state.consecutive_failures, 0);
+    drop(probe);
+
+    assert!(polls(&mut poller, 1).await[0].result.is_ok());
+}
