@@ -9,12 +9,15 @@
     clippy::unwrap_used,
     reason = "for tests"
 )]
+#![allow(clippy::similar_names, reason = "what was polled comes from a poller")]
 #![cfg(feature = "schedule")]
 
 mod support;
 
 #[path = "sync_cycle/cancelled.rs"]
 mod cancelled;
+#[path = "sync_cycle/layered.rs"]
+mod layered;
 #[path = "sync_cycle/mesh.rs"]
 mod mesh;
 #[path = "sync_cycle/polled.rs"]

@@ -13,10 +13,11 @@ pub(crate) fn cycle(number: u32, report: &CycleReport, book: &PeerBook, clock: &
     let state = report.state();
     let tried: Vec<String> = report.tried().iter().map(|tried| told(tried, book, clock)).collect();
     let was_sent = |tried: &Tried| !matches!(tried.answer(), Answer::NotSent { .. });
-    let outcome = match report.tried().iter().any(was_sent) {
-        true => word(state.last_outcome),
+    let outcome = if report.tried().iter().any(was_sent) {
+        word(state.last_outcome)
+    } else {
         // The state is as before: there was no run.
-        false => "put off",
+        "put off"
     };
     let told = if tried.is_empty() { "(nobody is free)".to_owned() } else { tried.join(", ") };
     let rungs = match state.consecutive_failures {

@@ -1,10 +1,11 @@
 //! A poller that runs cycles: the due time has one owner, and that is the cycle.
 
 use tokio::time::sleep;
+use tower::ServiceExt;
 use tower_retry_after::schedule::{Outcome, Poller, SyncPolicy, SyncState};
 
-use crate::support::{now, secs};
-use crate::world::{Mesh, Reply, Wall, policy};
+use crate::support::{at_once, now, secs};
+use crate::world::{Mesh, Reply, Wall, after, policy, run};
 use crate::{A, B};
 
 #[tokio::test(start_paused = true)]
@@ -95,5 +96,106 @@ async fn a_poller_that_is_dropped_midway_leaves_the_cycle_to_others() {
 
     assert_eq!(cycle.state().last_outcome, Outcome::Idle);
     let mut poller = Poller::cycle(cycle);
+    assert_eq!(poller.next().await.unwrap().state.last_outcome, Outcome::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poller_of_a_cycle_that_runs_waits_for_what_that_comes_to() {
+    let (mesh, wall) = (Mesh::default(), Wall::new());
+    mesh.says(A, [Reply::Ok, after(5, Reply::Ok)]);
+    let cycle = mesh.builder(&wall, &[A]).build();
+    run(&mut cycle.clone()).await;
+    let due = cycle.due();
+    let first = tokio::spawn(cycle.clone().oneshot(()));
+    sleep(secs(1)).await;
+    // A run that is out has not moved the due time yet.
+    assert_eq!(cycle.due(), due);
+
+    let mut poller = Poller::cycle(cycle.clone());
+    first.await.unwrap().unwrap();
+    let began = now();
+    poller.next().await.unwrap();
+
+    assert_eq!(now() - began, secs(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cycle_by_hand_puts_the_next_one_off() {
+    let (mesh, wall) = (Mesh::default(), Wall::new());
+    let cycle = mesh.builder(&wall, &[A]).build();
+    let mut poller = Poller::cycle(cycle.clone());
+    poller.next().await.unwrap();
+    sleep(secs(299)).await;
+
+    run(&mut cycle.clone()).await;
+    let began = now();
+    poller.next().await.unwrap();
+
+    assert_eq!(now() - began, secs(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_turn_does_not_run_right_after_another() {
+    let (mesh, wall) = (Mesh::default(), Wall::new());
+    mesh.says(A, [Reply::Ok, after(5, Reply::Ok)]);
+    let cycle = mesh.builder(&wall, &[A]).build();
+    let mut poller = Poller::cycle(cycle.clone());
+    let handle = poller.handle();
+    poller.next().await.unwrap();
+    sleep(secs(298)).await;
+
+    // Somebody's cycle is out when the poller's falls due.
+    let by_hand = tokio::spawn(cycle.clone().oneshot(()));
+    sleep(secs(1)).await;
+    let began = now();
+    let polling = tokio::spawn(async move {
+        poller.next().await.unwrap();
+        now()
+    });
+    by_hand.await.unwrap().unwrap();
+    sleep(secs(1)).await;
+    // The turn is nobody's meanwhile.
+    assert!(at_once(cycle.clone().ready()).is_ok());
+    assert_eq!(handle.state().last_outcome, Outcome::Ok);
+
+    assert_eq!(polling.await.unwrap() - began, secs(4 + 300));
+    assert_eq!(mesh.called().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_wants_a_cycle_gets_it_after_the_one_that_is_out() {
+    let (mesh, wall) = (Mesh::default(), Wall::new());
+    mesh.says(A, [Reply::Ok, after(5, Reply::Ok)]);
+    let cycle = mesh.builder(&wall, &[A]).build();
+    let mut poller = Poller::cycle(cycle.clone());
+    poller.next().await.unwrap();
+    let by_hand = tokio::spawn(cycle.clone().oneshot(()));
+    sleep(secs(1)).await;
+    let began = now();
+
+    poller.handle().trigger();
+    poller.next().await.unwrap();
+
+    assert!(by_hand.is_finished());
+    assert_eq!(now() - began, secs(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_the_turn_is_no_part_of_a_run() {
+    let (mesh, wall) = (Mesh::default(), Wall::new());
+    mesh.says(A, [after(49, Reply::Down), after(49, Reply::Ok)]);
+    let short = SyncPolicy { run_lease: secs(50), ..policy() };
+    let cycle = mesh.builder(&wall, &[A]).policy(short).build();
+    let first = tokio::spawn(cycle.clone().oneshot(()));
+    sleep(secs(1)).await;
+    let mut poller = Poller::cycle(cycle.clone());
+    poller.handle().trigger();
+
+    // Forty-eight seconds for the turn; then A is cooling, and nothing is sent.
+    let polled = poller.next().await.unwrap();
+
+    first.await.unwrap().unwrap();
+    assert!(polled.result.is_ok());
+    assert_eq!(cycle.book().peer(A).unwrap().failure_count, 1);
     assert_eq!(poller.next().await.unwrap().state.last_outcome, Outcome::Ok);
 }

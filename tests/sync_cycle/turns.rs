@@ -167,7 +167,12 @@ fn two_threads_hand_the_turn_over_and_no_wake_up_is_lost() {
                 while arrived.load(Ordering::SeqCst) < 2 * round {
                     thread::yield_now();
                 }
-                let report: CycleReport = runtime.block_on(run(&mut cycle));
+                let report = runtime.block_on(async { timeout(secs(60), run(&mut cycle)).await });
+                let Ok(report): Result<CycleReport, _> = report else {
+                    // The other one is not to wait for this one's arrival.
+                    arrived.store(usize::MAX / 2, Ordering::SeqCst);
+                    panic!("a wake-up was lost");
+                };
                 assert_eq!(report.tried().len(), 1);
             }
         }

@@ -171,3 +171,45 @@ async fn a_run_that_a_restored_state_tells_of_keeps_its_lease() {
     assert_eq!(cycle.state(), state);
     assert_eq!(run(&mut cycle).await.state().last_outcome, Outcome::Ok);
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_step_back_the_order_follows_what_happens_from_then_on() {
+    let (mesh, wall) = (Mesh::default(), Wall::new());
+    mesh.says(A, std::iter::once(Reply::Ok).chain(std::iter::repeat_n(Reply::Down, 30)));
+    let mut cycle = mesh.builder(&wall, &[A, B]).build();
+    run(&mut cycle).await;
+
+    wall.back(secs(86_400));
+    let mut first = Vec::new();
+    for _ in 0..20 {
+        sleep_until(cycle.due()).await;
+        first.push(urls(&run(&mut cycle).await)[0].to_owned());
+    }
+
+    // A comes first once, for it was synced with last; then B has been.
+    assert_eq!(first.iter().filter(|url| *url == A).count(), 1, "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_from_the_future_does_not_poison_a_peer_that_has_recovered() {
+    let (mesh, wall) = (Mesh::default(), Wall::new());
+    let mut cycle = mesh.builder(&wall, &[A]).build();
+    let decade = secs(10 * 365 * 86_400);
+    let mut wrong = Peer::new(A, wall.now()).unwrap();
+    wrong.failure_count = 20;
+    wrong.observed_at = Some(wall.now() + decade);
+    wrong.cooldown_until = Some(wall.now() + decade);
+    wrong.last_seen_at = Some(wall.now() + decade);
+    cycle.merge(wrong.clone()).unwrap();
+    pass(secs(3601)).await;
+    assert_eq!(run(&mut cycle).await.state().last_outcome, Outcome::Ok);
+
+    // The same record comes round again.
+    pass(secs(60)).await;
+    cycle.merge(wrong).unwrap();
+
+    let peer = cycle.book().peer(A).unwrap().clone();
+    assert_eq!(peer.failure_count, 0);
+    assert!(peer.is_eligible(wall.now()));
+    assert!(peer.last_seen_at <= Some(wall.now()));
+}

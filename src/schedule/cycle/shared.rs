@@ -120,11 +120,9 @@ impl Ledger {
 
     /// Returns when the next cycle is due; at once where there was none.
     pub(super) fn due(&self, policy: &SyncPolicy, now: Reading) -> Instant {
-        let due = match self.is_running {
-            // Of this process: it will end, in whatever way.
-            true => self.state.next_sync_due_at,
-            false => self.state.due_at(policy),
-        };
+        // A run of this process will end, in whatever way; its lease is no due time.
+        let due =
+            if self.is_running { self.state.next_sync_due_at } else { self.state.due_at(policy) };
         due.map_or(now.now, |due| now.instant(due, ambient::FAR))
     }
 
@@ -229,5 +227,32 @@ impl fmt::Debug for Place {
             Self::Waiting(_) => "Waiting",
             Self::Held(_) => "Held",
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "for tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_read_the_clocks_before_a_step_moves_nothing_back() {
+        let secs = Duration::from_secs;
+        let wall = SystemTime::UNIX_EPOCH + secs(1_000_000);
+        let start = Reading { wall, now: ambient::now() };
+        let mut state = SyncState::default();
+        state.next_sync_due_at = Some(wall + secs(300));
+        let mut ledger = Ledger::new(PeerBook::new(), state, start);
+        let read = |elapsed, step| Reading {
+            wall: wall + secs(elapsed) + secs(step),
+            now: start.now + secs(elapsed),
+        };
+
+        // Two threads: one has read before an hour's step, the other comes first.
+        ledger.catch_up(read(20, 3600));
+        ledger.catch_up(read(10, 0));
+
+        assert_eq!(ledger.state.next_sync_due_at, Some(wall + secs(300 + 3600)));
+        assert_eq!(ledger.catch_up(read(30, 3600)), read(30, 3600));
     }
 }
