@@ -130,6 +130,27 @@ async fn restarts_do_not_prolong_the_memory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn restarts_after_a_lost_probe_do_not_prolong_the_memory() {
+    let mut layer = RetryAfterBackoffLayer::new();
+    assert_eq!(ask(&client(&layer, &Server::always(refused())), A).await, Met::Sent(429));
+
+    // Before each of two restarts a probe is dropped; the memory is two hours past
+    // the refusal's minute.
+    let mut wall_clock = noon();
+    for known in [1, 0] {
+        pass(secs(6000)).await;
+        wall_clock += secs(6000);
+        let stuck = client(&layer, &Server::always(support::never()));
+        drop(support::hang(&stuck, A));
+        tokio::task::yield_now().await;
+        let snapshot = Snapshot::new().with_cooldowns_at(&layer.cooldowns(), wall_clock);
+        layer = RetryAfterBackoffLayer::new();
+        snapshot.restore_cooldowns_at(&layer, wall_clock);
+        assert_eq!(layer.cooldowns().len(), known);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_forgotten_episode_is_forgotten_in_time_after_a_restart() {
     let layer = restarted(&taken(&thrice_refused().await), secs(240 + 7000));
 

@@ -20,10 +20,12 @@ pub(crate) struct Record {
 impl Cooldown {
     /// Returns what of this outlives the process: the cooldown, run out where the
     /// upstream was being probed or came back.
+    ///
+    /// A pause after a probe without news is not written down: nobody asked for it,
+    /// and the memory counts from what was asked for.
     #[allow(dead_code, reason = "only snapshots write down")]
     pub(crate) fn record(&self) -> Record {
-        let until = self.running().max(self.ends);
-        Record { until, cause: self.cause, by_hand: self.began == self.ends }
+        Record { until: self.ends, cause: self.cause, by_hand: self.began == self.ends }
     }
 
     /// What was known before: the longer cooldown and the higher rung count.

@@ -9,7 +9,8 @@ fn remembered(record: Record, seconds: u64) -> Scene {
 #[test]
 fn what_is_remembered_is_written_down_the_same_again() {
     let cooled = clear().then(Event::Cooled(secs(50)), 900);
-    for scene in [cooling(), probing(), reopening(), cooled] {
+    let paused = probing().then(Event::Settled(probe(2), Ending::Neutral), 1020);
+    for scene in [cooling(), probing(), reopening(), cooled, paused] {
         let record = scene.state.record();
 
         for seconds in [900, 2000] {
@@ -24,6 +25,15 @@ fn an_upstream_that_was_probed_or_came_back_is_written_down_as_run_out() {
     assert_eq!(probing().state.record().cause.rung, 2);
     assert_eq!(reopening().state.record().until, at(1000));
     assert_eq!(reopening().state.record().cause.rung, 0);
+}
+
+#[test]
+fn a_probe_without_news_does_not_move_the_end_that_is_written_down() {
+    for ending in [Ending::Neutral, Ending::Dropped] {
+        let paused = probing().then(Event::Settled(probe(2), ending), 1020);
+
+        assert_eq!(paused.state.record(), probing().state.record());
+    }
 }
 
 #[test]
