@@ -25,9 +25,9 @@
 //! | restored, run out | **Cooling** m, run out; where it is forgotten: – | the higher of n and m | the higher of n and m | – |
 //!
 //! An exhausted quota that no wait follows, as its reset or the ceiling is zero, is
-//! taken for the success that it is. In every state: `forget_after` past the end of the last cooldown the episode
-//! is forgotten, and the upstream is Clear; a Reopening one already `forget_after`
-//! past the beginning of that cooldown.
+//! taken for the success that it is. In every state: `forget_after` past the end of
+//! the last cooldown the episode is forgotten, and the upstream is Clear; a Reopening
+//! one already `forget_after` past the beginning of that cooldown.
 //!
 //! # Why nothing is lost or doubled
 //!
@@ -42,6 +42,7 @@
 //! is Cooling again; but nobody asked for that short pause (`ends`, until when
 //! somebody did, is past), so the success still ends the episode.
 
+mod course;
 mod event;
 mod record;
 mod rules;
@@ -50,6 +51,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+pub(crate) use self::course::Course;
 pub use self::event::Reason;
 pub(crate) use self::event::{Effect, Ending, Event, Refusal, Role, Standing};
 pub(crate) use self::record::Record;
@@ -102,33 +104,11 @@ pub(crate) struct Cooldown {
     stretch: f32,
     /// The number of the newest probe.
     probe: u32,
-}
-
-/// What is known of an upstream but for the cause, which the table keeps where
-/// rejections read it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Course {
-    phase: Phase,
-    pub(crate) generation: u64,
-    began: Moment,
-    ends: Moment,
-    stretch: f32,
-    probe: u32,
+    /// The cooldown's end is what somebody set by hand.
+    by_hand: bool,
 }
 
 impl Cooldown {
-    /// Puts a state together that was kept in two parts.
-    pub(crate) fn of(cause: Cause, course: Course) -> Self {
-        let Course { phase, generation, began, ends, stretch, probe } = course;
-        Self { phase, cause, generation, began, ends, stretch, probe }
-    }
-
-    /// Returns the part beside the cause.
-    pub(crate) fn course(&self) -> Course {
-        let Self { phase, cause: _, generation, began, ends, stretch, probe } = *self;
-        Course { phase, generation, began, ends, stretch, probe }
-    }
-
     /// An upstream of which no refusal is known.
     pub(crate) const CLEAR: Self = Self {
         phase: Phase::Clear,
@@ -138,6 +118,7 @@ impl Cooldown {
         ends: Moment::START,
         stretch: 0.0,
         probe: 0,
+        by_hand: false,
     };
 
     /// Takes in an event at `now`; returns what is known then, and what follows.
@@ -304,7 +285,7 @@ impl Cooldown {
         let wait = stretched(rules.wait(rung, refusal.hint), stretch);
         let until = self.running().max(now.after(wait));
         let cause = Cause { rung, status: Some(refusal.status), hint: refusal.hint };
-        Self { cause, began: now, stretch, ..self.until(until) }
+        Self { cause, began: now, stretch, by_hand: false, ..self.until(until) }
     }
 
     /// A cooldown without a rung, for an upstream that has given its last.
@@ -313,7 +294,7 @@ impl Cooldown {
         let wait = stretched(reset.min(rules.max_retry_after), stretch);
         let cause = Cause { rung: 0, status: None, hint: Some(reset) };
         let until = self.running().max(now.after(wait));
-        Self { cause, began: now, stretch, ..self.until(until) }
+        Self { cause, began: now, stretch, by_hand: false, ..self.until(until) }
     }
 
     /// What a stale call still has to say: how long to stay away, at least.
@@ -332,7 +313,8 @@ impl Cooldown {
             return self;
         }
         let status = status.or(self.cause.status);
-        Self { cause: Cause { status, hint, ..self.cause }, ..self.until(until) }
+        let cause = Cause { status, hint, ..self.cause };
+        Self { cause, by_hand: false, ..self.until(until) }
     }
 
     /// A cooldown by hand: the same rung, and never shorter than what runs.
@@ -340,9 +322,14 @@ impl Cooldown {
         if wait.is_zero() {
             return (self, Effect::Nothing);
         }
-        let until = self.running().max(now.after(wait));
+        let until = now.after(wait);
+        // Where a longer one runs, its end is not this one's.
+        let (until, by_hand) = match self.running() {
+            running if running < until => (until, true),
+            running => (running, self.by_hand),
+        };
         // Nobody refused: where that counts, it is as if somebody did at the end.
-        (Self { began: until, ..self.until(until) }, Effect::Outdate)
+        (Self { began: until, by_hand, ..self.until(until) }, Effect::Outdate)
     }
 
     /// One call may find out.

@@ -198,6 +198,20 @@ async fn a_cooldown_further_ahead_than_any_that_the_layer_starts_is_cut_to_that(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_is_cut_though_somebody_cooled_by_hand_for_less() {
+    let layer = RetryAfterBackoffLayer::new();
+    let _ = ask(&client(&layer, &Server::always(refused())), A).await;
+    layer.cooldowns().cool(&upstream(A), secs(1));
+    let snapshot = taken(&layer);
+    assert!(snapshot.to_json().contains(r#""by_hand": false"#));
+
+    // The next process starts with a clock that was never set.
+    let layer = RetryAfterBackoffLayer::new();
+    snapshot.restore_cooldowns_at(&layer, SystemTime::UNIX_EPOCH);
+    assert!(info(&layer.cooldowns(), A).retry_after() <= secs(3600));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cooldown_set_by_hand_is_believed_however_long() {
     let week = secs(7 * 86_400);
     let layer = RetryAfterBackoffLayer::new();

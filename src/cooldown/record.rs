@@ -13,7 +13,7 @@ pub(crate) struct Record {
     /// When its cooldown ends, or ended.
     pub(crate) until: Moment,
     pub(crate) cause: Cause,
-    /// Nobody refused; somebody cooled it.
+    /// That end is what somebody set by hand.
     pub(crate) by_hand: bool,
 }
 
@@ -25,7 +25,7 @@ impl Cooldown {
     /// and the memory counts from what was asked for.
     #[allow(dead_code, reason = "only snapshots write down")]
     pub(crate) fn record(&self) -> Record {
-        Record { until: self.ends, cause: self.cause, by_hand: self.began == self.ends }
+        Record { until: self.ends, cause: self.cause, by_hand: self.by_hand }
     }
 
     /// What was known before: the longer cooldown and the higher rung count.
@@ -49,7 +49,8 @@ impl Cooldown {
         let began = if record.by_hand { record.until } else { now.min(record.until.before(LEAST)) };
         let said = if record.cause.is_silent() { self.cause } else { record.cause };
         let cause = Cause { rung, ..said };
-        (Self { cause, began, stretch: 0.0, ..self.until(record.until) }, Effect::Outdate)
+        let by_hand = record.by_hand;
+        (Self { cause, began, stretch: 0.0, by_hand, ..self.until(record.until) }, Effect::Outdate)
     }
 }
 

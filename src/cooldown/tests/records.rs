@@ -45,6 +45,25 @@ fn what_people_did_is_told_from_what_the_upstream_did() {
     assert!(!by_hand(clear().then(exhausted(CURRENT, 10), 900)));
     let raised = clear().then(Event::Cooled(secs(50)), 900).then(refused(STALE, asking(300)), 910);
     assert!(!by_hand(raised));
+    // Who cools for less than is left has not set the end; who cools for more has.
+    assert!(!by_hand(cooling().then(Event::Cooled(secs(50)), 900)));
+    assert!(by_hand(cooling().then(Event::Cooled(secs(150)), 900)));
+    let twice = clear().then(Event::Cooled(secs(50)), 900).then(Event::Cooled(secs(10)), 910);
+    assert!(by_hand(twice));
+    assert!(!by_hand(twice.then(refused(CURRENT, BARE), 950)));
+    assert!(!by_hand(twice.then(exhausted(CURRENT, 10), 950)));
+}
+
+#[test]
+fn a_state_that_was_kept_in_two_parts_is_whole_again() {
+    let jittery = Scene::new(Rules { jitter: 1.0, ..Rules::default() });
+    let ending = Ending::Refused { refusal: BARE, sample: 0.5 };
+    let jittery = jittery.then(Event::Settled(CURRENT, ending), 900);
+    for scene in [clear(), cooling(), probing(), reopening(), jittery] {
+        for state in [scene.state, scene.then(Event::Cooled(secs(500)), 1010).state] {
+            assert_eq!(Cooldown::of(state.cause, state.course()), state);
+        }
+    }
 }
 
 #[test]
