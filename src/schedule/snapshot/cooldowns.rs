@@ -72,7 +72,8 @@ pub(super) fn give(kept: &[Kept], layer: &RetryAfterBackoffLayer, clocks: Readin
     let cooldowns = layer.cooldowns();
     let now = cooldowns.moment(clocks.now);
     let longest = layer.shared().rules.longest();
-    for Kept { upstream, until, rung, status, hint, by_hand } in kept {
+    // Those that end soonest first, as they make room for the others where it is full.
+    for Kept { upstream, until, rung, status, hint, by_hand } in kept.iter().rev() {
         let until = match until.duration_since(clocks.wall) {
             Ok(ahead) if *by_hand => now.after(ahead),
             // Nothing is started that is longer: the clock was wrong, or is.
