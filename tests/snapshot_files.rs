@@ -283,12 +283,19 @@ fn abandoned(folder: &Folder, number: usize, age: Duration) -> PathBuf {
     path
 }
 
+/// Returns the names of the temporary files that are left.
+fn left(folder: &Folder) -> Vec<String> {
+    let mut names = folder.names();
+    names.retain(|name| name.starts_with(".state.json.0") && name.ends_with(".saving"));
+    names
+}
+
 #[test]
 fn temporary_files_of_killed_processes_do_not_pile_up() {
     let folder = Folder::new();
-    let hour = Duration::from_secs(3600);
-    let old = abandoned(&folder, 0, hour + Duration::from_secs(60));
-    let young = abandoned(&folder, 1, hour - Duration::from_secs(60));
+    let minute = Duration::from_secs(60);
+    let old = abandoned(&folder, 0, 61 * minute);
+    let young = abandoned(&folder, 1, 59 * minute);
     let of_others = [".state.json.saving", ".other.json.0000000000000000.saving", "notes.saving"];
     for name in of_others {
         let file = File::create(folder.0.join(name)).unwrap();
@@ -299,16 +306,35 @@ fn temporary_files_of_killed_processes_do_not_pile_up() {
     assert!(!old.exists() && young.exists());
     assert!(of_others.iter().all(|name| folder.0.join(name).exists()));
 
-    for number in 2..100 {
+    for number in 2..50 {
+        abandoned(&folder, number, 2 * minute + Duration::from_secs(number as u64));
+    }
+    everything().save(folder.file()).unwrap();
+    // The youngest stay.
+    let name = |number| format!(".state.json.{number:016x}.saving");
+    assert_eq!(left(&folder), (2..18).map(name).collect::<Vec<_>>());
+}
+
+#[test]
+fn temporary_files_that_somebody_may_be_at_work_on_are_left_alone_however_many() {
+    let folder = Folder::new();
+    for number in 0..40 {
         abandoned(&folder, number, Duration::from_secs(number as u64));
     }
     everything().save(folder.file()).unwrap();
-    let left = folder.names().into_iter().filter(|name| name.ends_with(".saving"));
-    assert_eq!(left.count(), 16 + of_others.len());
-    // The youngest stay: somebody may be at work on them.
-    assert!(
-        (2..18).all(|number| folder.0.join(format!(".state.json.{number:016x}.saving")).exists())
-    );
+    assert_eq!(left(&folder).len(), 40);
+}
+
+#[test]
+fn temporary_files_from_the_future_are_nobodys() {
+    let folder = Folder::new();
+    for number in 0..16 {
+        let file = File::create(abandoned(&folder, number, Duration::ZERO)).unwrap();
+        let made = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(made + Duration::from_secs(86_400)).unwrap();
+    }
+    everything().save(folder.file()).unwrap();
+    assert_eq!(folder.names(), ["state.json"]);
 }
 
 #[test]
@@ -344,6 +370,23 @@ fn saves_at_the_same_time_leave_one_of_them_whole() {
     });
 
     assert_eq!(folder.names(), ["state.json"]);
+}
+
+#[test]
+fn a_file_is_saved_however_long_its_name() {
+    let folder = Folder::new();
+    for length in [200, 201, 230, 231, 254] {
+        for name in ["x".repeat(length), "é".repeat(length / 2)] {
+            let path = folder.0.join(name);
+            fs::write(&path, "half a sna").unwrap();
+            with_head("h1").save(&path).unwrap();
+            with_head("h2").save(&path).unwrap();
+            assert_eq!(Snapshot::load(path).unwrap(), Some(with_head("h2")));
+        }
+    }
+    let names = folder.names();
+    assert_eq!(names.iter().filter(|name| name.contains(".kept-")).count(), 10, "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("saving")), "{names:?}");
 }
 
 #[test]

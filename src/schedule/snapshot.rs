@@ -5,6 +5,7 @@
 //! It keeps nothing that is not its business: no requests, no secrets, no clocks.
 
 mod cooldowns;
+mod disk;
 mod error;
 mod file;
 mod json;

@@ -4,12 +4,15 @@
 //! renamed over it. Whoever is killed in between leaves the old file, and a
 //! temporary one that a later save removes.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::disk::{Disk, System};
 use crate::ambient;
 
 /// What the names of temporary files end with.
@@ -26,7 +29,14 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 /// process that crashes every minute.
 const LYING_ABOUT: usize = 16;
 
-/// How often a save is tried whose temporary file was taken for an abandoned one.
+/// How old those are that are removed where there are more, and how far ahead of the
+/// clock a file is that only a wrong one can have made.
+///
+/// More than a save takes, unless the disk stands still.
+const AT_WORK: Duration = Duration::from_secs(60);
+
+/// How often a save is tried to which something happens that others did: its temporary
+/// file is taken for an abandoned one, or a file appears where there was none.
 const TRIES: usize = 3;
 
 /// How many links lead to a file at most, as Linux has it.
@@ -36,112 +46,156 @@ const LINKS: usize = 40;
 /// thousand.
 const KEPT: usize = 1000;
 
+/// The longest name that others are made of by adding to it, in bytes.
+///
+/// Nearly every file system takes 255, and we add 25 at most.
+const LONGEST_NAME: usize = 200;
+
+/// Held by whoever saves in this process, so that its saves are not in each other's way.
+static SAVING: Mutex<()> = Mutex::new(());
+
 /// Replaces the file at `path`. What is there and not `ours` is kept under
 /// another name.
 pub(super) fn replace(path: &Path, text: &[u8], ours: impl Fn(&[u8]) -> bool) -> io::Result<()> {
-    let path = followed(path)?;
+    replace_on(&System, &followed(path)?, text, ours)
+}
+
+fn replace_on<D: Disk>(
+    disk: &D,
+    path: &Path,
+    text: &[u8],
+    ours: impl Fn(&[u8]) -> bool,
+) -> io::Result<()> {
+    let _saving = SAVING.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 1..TRIES {
-        match replace_once(&path, text, &ours) {
-            Err(error) if error.kind() == ErrorKind::NotFound && folder(&path).is_dir() => {}
+        match replace_once(disk, path, text, &ours) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {}
             done => return done,
         }
     }
-    replace_once(&path, text, &ours)
+    replace_once(disk, path, text, &ours)
 }
 
-fn replace_once(path: &Path, text: &[u8], ours: impl Fn(&[u8]) -> bool) -> io::Result<()> {
-    let old = match fs::symlink_metadata(path) {
-        Ok(old) if old.is_file() => Some(old),
-        Ok(_) => return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let others = left_behind(path);
-    let (mut file, temporary) = Temporary::create(path, old.as_ref())?;
-    remove_abandoned(others, file.metadata()?.modified()?);
-    file.write_all(text)?;
+fn replace_once<D: Disk>(
+    disk: &D,
+    path: &Path,
+    text: &[u8],
+    ours: impl Fn(&[u8]) -> bool,
+) -> io::Result<()> {
+    let old = disk.old(path)?;
+    let (mut file, mut temporary) = Temporary::create(disk, path, old.as_ref())?;
+    remove_abandoned(disk, path, &temporary.path);
+    disk.write(&mut file, text)?;
     if let Some(old) = &old {
-        take_after(&file, old)?;
+        disk.take_after(&file, old)?;
     }
-    file.sync_all()?;
+    disk.sync(&file)?;
     drop(file);
-    if old.is_some() {
+    // Not before: all that took a while, and others may have been here.
+    match disk.read(path) {
+        Ok(there) if ours(&there) => temporary.rename_to(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => temporary.link_to(path)?,
         // What cannot be read may be anything.
-        let is_ours = fs::read(path).is_ok_and(|old| ours(&old));
-        if !is_ours {
-            keep(path)?;
+        Ok(_) | Err(_) => {
+            keep(disk, path)?;
+            disk.sync_folder(folder(path))?;
+            temporary.rename_to(path)?;
         }
     }
-    temporary.rename_to(path)?;
-    sync_folder(folder(path))
+    disk.sync_folder(folder(path))
 }
 
 /// A file beside another, which is removed unless it takes the other's place.
-struct Temporary {
-    path: Option<PathBuf>,
+struct Temporary<'a, D: Disk> {
+    disk: &'a D,
+    path: PathBuf,
+    is_there: bool,
 }
 
-impl Temporary {
-    fn create(beside: &Path, old: Option<&Metadata>) -> io::Result<(File, Self)> {
+impl<'a, D: Disk> Temporary<'a, D> {
+    fn create(
+        disk: &'a D,
+        beside: &Path,
+        old: Option<&D::Old>,
+    ) -> io::Result<(D::File, Temporary<'a, D>)> {
+        let stem = stem(beside)?;
         loop {
             let mut name = OsString::from(".");
-            name.push(file_name(beside)?);
+            name.push(&stem);
             name.push(format!(".{:016x}{TEMPORARY}", ambient::random()));
             let path = folder(beside).join(name);
-            match options(old).open(&path) {
-                Ok(file) => return Ok((file, Self { path: Some(path) })),
+            match disk.create(&path, old) {
+                Ok(file) => return Ok((file, Self { disk, path, is_there: true })),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn rename_to(mut self, path: &Path) -> io::Result<()> {
-        if let Some(temporary) = &self.path {
-            fs::rename(temporary, path)?;
-        }
-        self.path = None;
+    /// Takes the place of what is at `path`.
+    fn rename_to(&mut self, path: &Path) -> io::Result<()> {
+        self.disk.rename(&self.path, path)?;
+        self.is_there = false;
         Ok(())
     }
+
+    /// Takes a place that must be free.
+    fn link_to(&mut self, path: &Path) -> io::Result<()> {
+        match self.disk.link(&self.path, path) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) =>
+            {
+                Err(error)
+            }
+            // Not every file system has links.
+            Err(_) => self.rename_to(path),
+            Ok(()) => Ok(()),
+        }
+    }
 }
 
-impl Drop for Temporary {
+impl<D: Disk> Drop for Temporary<'_, D> {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // There is nobody to tell; the next save tries again.
-            let _ = fs::remove_file(path);
+        if self.is_there {
+            // There is nobody to tell; a later save tries again.
+            let _ = self.disk.remove(&self.path);
         }
     }
 }
 
-/// Returns the temporary files that others work on or have left, as far as that can
-/// be known; those that are too many are removed at once, so that there are never
-/// more, however often a process is killed.
-fn left_behind(path: &Path) -> Vec<(SystemTime, PathBuf)> {
-    let (Ok(name), Ok(entries)) = (file_name(path), fs::read_dir(folder(path))) else {
-        return Vec::new();
-    };
-    let mut others: Vec<(SystemTime, PathBuf)> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| is_temporary(&entry.file_name(), name))
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    others.sort_by(|a, b| b.cmp(a));
-    let too_many = others.split_off(others.len().min(LYING_ABOUT));
-    for (_, path) in too_many {
-        let _ = fs::remove_file(path);
-    }
-    others
-}
-
-/// Removes those of the temporary files that nobody works on any more.
+/// Removes the temporary files that nobody works on any more, as far as that can be
+/// known, and the eldest of those that are too many.
 ///
-/// `now` is by the file system's clock, as their age is.
-fn remove_abandoned(others: Vec<(SystemTime, PathBuf)>, now: SystemTime) {
-    for (modified, path) in others {
-        if now.duration_since(modified).is_ok_and(|age| age > ABANDONED_AFTER) {
-            let _ = fs::remove_file(path);
+/// Their age is by the file system's clock, as `own` tells it, which was made just now.
+fn remove_abandoned<D: Disk>(disk: &D, path: &Path, own: &Path) {
+    let Ok(stem) = stem(path) else {
+        return;
+    };
+    let Ok(mut files) = disk.files(folder(path), |name| is_temporary(name, &stem)) else {
+        return;
+    };
+    let Some(now) = files.iter().find(|(_, path)| path == own).map(|(made, _)| *made) else {
+        return;
+    };
+    files.sort_by(|a, b| b.cmp(a));
+    let mut others: usize = 0;
+    for (changed, path) in files.iter().filter(|(_, path)| path != own) {
+        let age = age(*changed, now);
+        others = others.saturating_add(usize::from(age.is_some()));
+        let most = if others > LYING_ABOUT { AT_WORK } else { ABANDONED_AFTER };
+        if age.is_none_or(|age| age > most) {
+            let _ = disk.remove(path);
         }
+    }
+}
+
+/// Returns how old a file is; nothing where it is from the future.
+fn age(changed: SystemTime, now: SystemTime) -> Option<Duration> {
+    match now.duration_since(changed) {
+        Ok(age) => Some(age),
+        // Whoever is at work beside us may be a little later.
+        Err(ahead) => (ahead.duration() <= AT_WORK).then_some(Duration::ZERO),
     }
 }
 
@@ -156,25 +210,39 @@ fn is_temporary(name: &OsStr, of: &OsStr) -> bool {
     middle.is_some_and(|middle| middle.len() == 16 && middle.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Gives a file that is about to be replaced another name besides.
-fn keep(path: &Path) -> io::Result<()> {
+/// Gives a file that is about to be replaced another name besides; at no time there
+/// is no file at all.
+fn keep<D: Disk>(disk: &D, path: &Path) -> io::Result<()> {
     for number in 1..=KEPT {
-        let mut name = file_name(path)?.to_owned();
+        let mut name = stem(path)?.into_owned();
         name.push(format!(".kept-{number}"));
         let kept = path.with_file_name(name);
-        // A link first, so that at no time there is no file at all.
-        match fs::hard_link(path, &kept) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(_) if fs::symlink_metadata(&kept).is_ok() => {}
+        let done = match disk.link(path, &kept) {
             // Not every file system has links.
-            Err(_) => return fs::rename(path, &kept),
-            Ok(()) => return Ok(()),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => copy(disk, path, &kept),
+            done => done,
+        };
+        match done {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            done => return done,
         }
     }
-    Err(io::Error::new(
-        ErrorKind::AlreadyExists,
-        "too many files were kept beside it, sort them out",
-    ))
+    Err(io::Error::other("too many files were kept beside it, sort them out"))
+}
+
+/// Copies a file to where there is none.
+fn copy<D: Disk>(disk: &D, path: &Path, copied: &Path) -> io::Result<()> {
+    let text = disk.read(path)?;
+    let old = disk.old(path)?;
+    let mut file = disk.create(copied, old.as_ref())?;
+    let done = disk
+        .write(&mut file, &text)
+        .and_then(|()| old.map_or(Ok(()), |old| disk.take_after(&file, &old)))
+        .and_then(|()| disk.sync(&file));
+    if done.is_err() {
+        let _ = disk.remove(copied);
+    }
+    done
 }
 
 /// Follows symbolic links: what they lead to is replaced, not they.
@@ -198,63 +266,22 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-fn file_name(path: &Path) -> io::Result<&OsStr> {
-    path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "it names no file"))
-}
-
-#[cfg(unix)]
-fn options(old: Option<&Metadata>) -> OpenOptions {
-    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    if let Some(old) = old {
-        // Nobody may read the new one who may not read the old one.
-        options.mode(old.mode() & 0o600);
+/// Returns what the names of files beside this one are made of: its own name, or the
+/// beginning of a long one.
+fn stem(path: &Path) -> io::Result<Cow<'_, OsStr>> {
+    let none = || io::Error::new(ErrorKind::InvalidInput, "it names no file");
+    let name = path.file_name().ok_or_else(none)?;
+    if name.len() <= LONGEST_NAME {
+        return Ok(Cow::Borrowed(name));
     }
-    options
-}
-
-#[cfg(not(unix))]
-fn options(_: Option<&Metadata>) -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    options
-}
-
-/// Makes a new file belong to whom the old one does, and lets the same people read
-/// and write it.
-#[cfg(unix)]
-fn take_after(file: &File, old: &Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, fchown};
-
-    // Only root may give files away; others own the old one nearly always.
-    let _ = fchown(file, Some(old.uid()), Some(old.gid()));
-    file.set_permissions(old.permissions())
-}
-
-/// Elsewhere permissions are the folder's.
-#[cfg(not(unix))]
-fn take_after(_: &File, _: &Metadata) -> io::Result<()> {
-    Ok(())
-}
-
-/// Brings the new name to the disk.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder)?.sync_all() {
-        // Some file systems do that by themselves, and refuse to be asked.
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
-            Ok(())
+    let mut stem = String::new();
+    for symbol in name.to_string_lossy().chars() {
+        if stem.len().saturating_add(symbol.len_utf8()) > LONGEST_NAME {
+            break;
         }
-        synced => synced,
+        stem.push(symbol);
     }
-}
-
-/// Elsewhere a folder cannot be synced.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
+    Ok(Cow::Owned(stem.into()))
 }
 
 #[cfg(test)]

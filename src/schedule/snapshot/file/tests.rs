@@ -1,5 +1,7 @@
 use super::*;
 
+mod crashes;
+
 #[test]
 fn only_names_of_our_own_making_are_taken_for_temporary_files() {
     let of = OsStr::new("state.json");
@@ -25,5 +27,5 @@ fn only_names_of_our_own_making_are_taken_for_temporary_files() {
 fn a_file_without_a_folder_lies_in_the_working_folder() {
     assert_eq!(folder(Path::new("state.json")), Path::new("."));
     assert_eq!(folder(Path::new("/state.json")), Path::new("/"));
-    assert!(file_name(Path::new("..")).is_err());
+    assert!(stem(Path::new("..")).is_err());
 }
