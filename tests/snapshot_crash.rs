@@ -11,12 +11,12 @@
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufReader, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tower_retry_after::schedule::{Snapshot, SyncState, TargetRecord};
+use tower_retry_after::schedule::{Snapshot, SnapshotError, SyncState, TargetRecord};
 
 /// Tells the child in which folder to save, and the first round.
 const FOLDER: &str = "TOWER_RETRY_AFTER_CRASH_FOLDER";
@@ -28,9 +28,14 @@ const PARENTS: u32 = 3;
 /// How often each of them kills a child.
 const KILLS: u32 = 70;
 
-/// How many killed saves leave temporary files at most: those that may lie about,
-/// and the last one's own.
-const TEMPORARY: usize = 17;
+/// How many temporary files that are older than a minute outlive a save.
+const LYING_ABOUT: usize = 16;
+
+/// Set where the child damages the file before each save.
+const DAMAGING: &str = "TOWER_RETRY_AFTER_CRASH_DAMAGING";
+
+/// What a damaged file holds.
+const DAMAGED: &str = "{\"version\": 1, \"sta";
 
 /// What a child says when it has saved, so that the harness's own words are none.
 const SAVED: u8 = 0;
@@ -55,7 +60,13 @@ fn round_of(snapshot: &Snapshot) -> u64 {
 }
 
 fn save_without_end(folder: &Path, first: u64) -> ! {
+    let is_damaging = std::env::var_os(DAMAGING).is_some();
     for round in first.. {
+        if is_damaging {
+            let damaged = folder.join("damaged.json");
+            fs::write(&damaged, DAMAGED).unwrap();
+            fs::rename(damaged, folder.join("state.json")).unwrap();
+        }
         nth(round).save(folder.join("state.json")).unwrap();
         let mut out = std::io::stdout().lock();
         out.write_all(&[SAVED]).and_then(|()| out.flush()).unwrap();
@@ -66,8 +77,12 @@ fn save_without_end(folder: &Path, first: u64) -> ! {
 /// Lets a child save from a round on, and kills it in the midst: within the time that
 /// two saves take. How long that is on this machine is measured where it is not known.
 #[expect(clippy::disallowed_methods, reason = "a test's stopwatch")]
-fn kill_one(folder: &Path, first: u64, known: Option<Duration>) -> Duration {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+fn kill_one(folder: &Path, first: u64, is_damaging: bool, known: Option<Duration>) -> Duration {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if is_damaging {
+        command.env(DAMAGING, "");
+    }
+    let mut child = command
         .args(["--exact", "a_killed_save_leaves_the_old_file_or_the_new_one_and_never_half"])
         .args(["--nocapture", "--quiet"])
         .env(FOLDER, folder)
@@ -94,36 +109,72 @@ fn kill_one(folder: &Path, first: u64, known: Option<Duration>) -> Duration {
     two
 }
 
-/// Returns the names of the temporary files in a folder, and of those that were kept.
-fn beside(folder: &Path) -> (usize, usize) {
+/// Returns the files in a folder whose names have that in them.
+fn files(folder: &Path, what: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap();
-    let names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    let count = |what| names.iter().filter(|name| name.contains(what)).count();
-    (count(".saving"), count(".kept"))
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_str().unwrap().contains(what));
+    files
+}
+
+/// Checks that the file is there and damaged, or a snapshot that is whole, and that
+/// what was kept of it is as it was.
+fn check_damaged(folder: &Path) {
+    let path = folder.join("state.json");
+    match Snapshot::load(&path) {
+        Ok(Some(snapshot)) => drop(round_of(&snapshot)),
+        Err(SnapshotError::Damaged { .. }) => {
+            assert_eq!(fs::read_to_string(path).unwrap(), DAMAGED);
+        }
+        other => panic!("{other:?}"),
+    }
+    for kept in files(folder, ".kept-") {
+        assert_eq!(fs::read_to_string(&kept).unwrap(), DAMAGED);
+        fs::remove_file(kept).unwrap();
+    }
+}
+
+/// A folder that is removed at the end, whatever that is.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Kills children in a folder; returns how often that came in the midst of a save.
-fn kill_many(folder: &Path) -> u32 {
-    let (mut next, mut in_the_midst) = (0, 0);
+fn kill_many(folder: &Path, is_damaging: bool) -> usize {
+    let mut next = 0;
     let mut two = Duration::ZERO;
     for kill in 0..KILLS {
-        let before = beside(folder).0;
         let known = (kill % 10 != 0).then_some(two);
-        two = kill_one(folder, next, known);
+        two = kill_one(folder, next, is_damaging, known);
 
+        if is_damaging {
+            check_damaged(folder);
+            next += 1;
+            continue;
+        }
         let loaded = Snapshot::load(folder.join("state.json"));
         let loaded = loaded.unwrap_or_else(|error| panic!("kill {kill}: {error}"));
         // What the child has said to be saved is there, or something newer.
         let round = round_of(&loaded.unwrap());
         assert!(round >= next, "kill {kill}: {round} is older than what was saved");
         next = round + 1;
-        let (temporary, kept) = beside(folder);
+        let kept = files(folder, ".kept-").len();
         assert_eq!(kept, 0, "kill {kill}: the file was not readable at some time");
-        assert!(temporary <= TEMPORARY, "kill {kill}: {temporary} temporary files");
-        in_the_midst += u32::from(temporary > before || temporary == TEMPORARY);
     }
-    in_the_midst
+    let temporary = files(folder, ".saving");
+    let left = temporary.len();
+    for path in temporary {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        let made = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(made.checked_sub(Duration::from_secs(120)).unwrap()).unwrap();
+    }
+    nth(next).save(folder.join("state.json")).unwrap();
+    assert!(files(folder, ".saving").len() <= LYING_ABOUT);
+    left
 }
 
 #[test]
@@ -132,19 +183,19 @@ fn a_killed_save_leaves_the_old_file_or_the_new_one_and_never_half() {
         save_without_end(Path::new(&folder), first.parse().unwrap());
     }
     let name = format!("tower-retry-after-crash-{}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
+    let folder = Folder(std::env::temp_dir().join(name));
 
-    let in_the_midst: u32 = std::thread::scope(|scope| {
+    let in_the_midst: usize = std::thread::scope(|scope| {
         let parents: Vec<_> = (0..PARENTS)
             .map(|parent| {
-                let folder = folder.join(parent.to_string());
+                let folder = folder.0.join(parent.to_string());
                 fs::create_dir_all(&folder).unwrap();
-                scope.spawn(move || kill_many(&folder))
+                // The last one's files are damaged before each save.
+                scope.spawn(move || kill_many(&folder, parent + 1 == PARENTS))
             })
             .collect();
         parents.into_iter().map(|parent| parent.join().unwrap()).sum()
     });
 
     assert!(in_the_midst > 0, "no kill came in the midst of a save");
-    fs::remove_dir_all(&folder).unwrap();
 }
