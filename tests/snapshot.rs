@@ -348,6 +348,24 @@ async fn a_run_that_was_out_is_bounded_by_its_lease_after_a_restart() {
 }
 
 #[test]
+fn credentials_of_the_last_peer_are_not_written_down() {
+    let url = |peer: &str| {
+        let mut state = SyncState::default();
+        state.begin(peer, "", noon());
+        let snapshot = Snapshot::new().with_state(&state);
+        assert!(!snapshot.to_json().contains("secret"));
+        // What is written can be read.
+        assert_eq!(Snapshot::from_json(snapshot.to_json()).unwrap(), snapshot);
+        snapshot.state().unwrap().last_peer_url.clone()
+    };
+
+    assert_eq!(url("https://me:secret@a.example/sync"), "https://a.example/sync");
+    assert_eq!(url("https://me:secret@me:secret@a.example"), "https://a.example");
+    assert_eq!(url("https://a.example/@me"), "https://a.example/@me");
+    assert_eq!(url("peer 5"), "peer 5");
+}
+
+#[test]
 fn what_was_not_put_in_is_not_there() {
     let nothing = Snapshot::from_json(Snapshot::new().to_json()).unwrap();
 

@@ -117,7 +117,10 @@ fn bad() -> Vec<(String, String)> {
         )
     };
     let target = |field: &str| format!(r#"{{"version": 1, "targets": [{{{field}}}]}}"#);
-    let cases: [(String, &str); 44] = [
+    let upstream = |name: &str| {
+        format!(r#"{{"version": 1, "cooldowns": [{{"upstream": {name}, "until": 0}}]}}"#)
+    };
+    let cases: [(String, &str); 53] = [
         (String::new(), "is empty, remove it to start anew"),
         (" \n\t ".into(), "is empty"),
         ("hello".into(), "line 1, column 1: expected value"),
@@ -160,6 +163,15 @@ fn bad() -> Vec<(String, String)> {
         (in_cooldown(r#""hint": "soon""#), "cooldowns[0].hint, line 2, column 99: `soon` is not a duration in d, h, m, s"),
         (r#"{"version": 1, "cooldowns": [{"upstream": {"origin": "https://me:secret@a.example"}}]}"#.into(), "cooldowns[0].upstream.origin, line 1, column 82: the upstream's name holds credentials"),
         (r#"{"version": 1, "cooldowns": [{"upstream": "nobody"}]}"#.into(), "unknown variant `nobody`"),
+        (upstream(r#"{"origin": "me:secret@a.example"}"#), "cooldowns[0].upstream.origin, line 1, column 74: the upstream's name holds credentials"),
+        (upstream(r#""https://me:secret@a.example""#), "unknown variant `https://…@a.example`"),
+        (upstream(r#"{"https://me:secret@a.example": 1}"#), "cooldowns[0].upstream.https://…@a.example, line"),
+        (upstream(r#"{"me:secret\u0040a.example": 1}"#), "cooldowns[0].upstream.…@a.example, line"),
+        (r#"{"version": 1, "book": {"peers": ["https://me:secret@a.example"]}}"#.into(), "book.peers[0], line 1, column 63: invalid type: string \"https://…@a.example\""),
+        (r#"{"version": 1, "book": {"peers": {"me:secret@a.example": {}}}}"#.into(), "book.peers, line"),
+        (in_state(r#""next_sync_due_at": "me:\"secret@a.example""#), "`…@a.example` is not a time"),
+        (in_state(r#""me:secret@a.example": 1"#), "state.…@a.example, line 2, column 31: unknown field `…@a.example`"),
+        (in_state(r#""last_peer_url": "https://me:secret@a.example""#), "state.last_peer_url, line 2, column 56: the peer's url holds credentials"),
         (target(r#""interval": "1m""#), "targets[0], line 1, column 45: missing field `name`"),
         (target(r#""name": "feed", "interval": "1m 1m1""#), "targets[0].interval"),
     ];
@@ -186,8 +198,7 @@ fn every_kind_of_bad_file_has_its_own_error_and_stays_as_it_is() {
         assert!(said.contains("state.json"), "{said}");
         assert!(!said.contains("secret") && said.len() < 1000, "{said}");
         assert_eq!(error.path(), Some(&*folder.file()));
-        let is_damaged = matches!(error, SnapshotError::Damaged { .. });
-        assert_eq!(error.source().is_some(), is_damaged, "{said}");
+        assert!(!format!("{error:?}").contains("secret") && error.source().is_none(), "{error:?}");
         let bare = Snapshot::from_json(&text).unwrap_err();
         assert!(bare.path().is_none() && bare.to_string().contains(&expected), "{bare}");
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
@@ -215,6 +226,22 @@ fn the_kinds_of_errors_can_be_told_apart() {
     let error = everything().save(nowhere).unwrap_err();
     assert!(matches!(error, SnapshotError::Write { .. }));
     assert!(error.to_string().contains("none/state.json, see that its folder is there"), "{error}");
+    // What is behind it is said once, by the source.
+    let source = error.source().unwrap().to_string();
+    assert!(!error.to_string().contains(&source), "{error}");
+}
+
+#[test]
+fn no_error_is_long_and_none_can_deceive() {
+    let folder = Folder::new();
+    let long = "x".repeat(100_000);
+    let error = Snapshot::from_json(format!(r#"{{"version": 1, "{long}": 1}}"#)).unwrap_err();
+    assert!(format!("{error:?}").len() < 1000);
+
+    let odd = folder.0.join("a\n\u{1b}[31mb");
+    fs::write(&odd, "").unwrap();
+    let said = Snapshot::load(&odd).unwrap_err().to_string();
+    assert!(said.contains("a\\n\\u{1b}[31mb is empty"), "{said}");
 }
 
 #[test]
@@ -344,8 +371,7 @@ fn a_save_that_fails_leaves_the_old_file_and_nothing_else() {
     fs::create_dir(&is_a_folder).unwrap();
 
     let error = everything().save(&is_a_folder).unwrap_err();
-    assert!(error.to_string().contains("it is not a regular file"), "{error}");
-    assert!(error.source().is_some());
+    assert_eq!(error.source().unwrap().to_string(), "it is not a regular file");
     assert_eq!(folder.names(), ["state.json"]);
     for odd in ["", "/", "..", "state.json/x/.."] {
         assert!(everything().save(folder.0.join(odd)).is_err(), "{odd}");

@@ -5,6 +5,7 @@
 //! It keeps nothing that is not its business: no requests, no secrets, no clocks.
 
 mod cooldowns;
+pub(super) mod credentials;
 mod disk;
 mod error;
 mod file;
@@ -142,10 +143,13 @@ impl Snapshot {
     ///
     /// A run that is out stays out, and whoever goes on with the state waits for
     /// the rest of its lease ([`SyncPolicy::run_lease`](super::SyncPolicy)): put in
-    /// the state from between two runs where you can.
+    /// the state from between two runs where you can. Credentials in the last peer's
+    /// URL are taken out.
     #[must_use]
     pub fn with_state(self, state: &SyncState) -> Self {
-        Self { state: Some(state.clone()), ..self }
+        let mut state = state.clone();
+        state.last_peer_url = credentials::removed(&state.last_peer_url).into_owned();
+        Self { state: Some(state), ..self }
     }
 
     /// Puts in the peers of a loop.

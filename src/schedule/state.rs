@@ -115,6 +115,10 @@ pub struct SyncState {
     #[cfg_attr(feature = "serde", serde(with = "super::snapshot::text::option"))]
     pub next_sync_due_at: Option<SystemTime>,
     /// The peer that was synced with last; empty if there was none.
+    #[cfg_attr(
+        feature = "serde",
+        serde(deserialize_with = "super::snapshot::credentials::last_peer_url")
+    )]
     pub last_peer_url: String,
     /// What went wrong last; empty if nothing did.
     pub last_error: String,

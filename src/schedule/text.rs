@@ -36,23 +36,33 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
         }
         cause = current.source();
     }
-    cut(&line)
+    cut(line.trim(), MOST)
 }
 
 /// Writes what is kept of a text.
 pub(crate) fn short(text: &(impl Display + ?Sized)) -> String {
-    let mut start = Start { text: String::new(), room: MOST.saturating_add(1) };
-    // It ends early when there is no more room.
-    let _ = write!(start, "{text}");
-    cut(&start.text)
+    cut(escaped(text, MOST).trim(), MOST)
 }
 
-/// Cuts a text that is too long, and shows where.
-fn cut(text: &str) -> String {
-    let text = text.trim();
-    match text.char_indices().nth(MOST) {
+/// Writes a text that may be of any length, escaped and cut to `most` characters.
+#[cfg(feature = "serde")]
+pub(crate) fn shown(text: &(impl Display + ?Sized), most: usize) -> String {
+    cut(&escaped(text, most), most)
+}
+
+/// Writes the start of a text, escaped: `most` characters and a little more.
+fn escaped(text: &(impl Display + ?Sized), most: usize) -> String {
+    let mut start = Start { text: String::new(), room: most.saturating_add(1) };
+    // It ends early when there is no more room.
+    let _ = write!(start, "{text}");
+    start.text
+}
+
+/// Cuts a text that is longer than `most` characters, and shows where.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         None => text.to_owned(),
-        Some(_) => text.chars().take(MOST.saturating_sub(1)).chain(['…']).collect(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 
@@ -131,6 +141,8 @@ mod tests {
             assert_eq!(text.chars().count(), MOST);
             assert!(text.ends_with('…'));
         }
+        #[cfg(feature = "serde")]
+        assert_eq!(shown(" \n\"é ", 4), " \\n…");
         let whole = "é".repeat(MOST);
         assert_eq!(short(&whole), whole);
     }

@@ -5,11 +5,15 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::credentials::veiled;
 use super::place;
-use super::text::shown;
+use crate::schedule::text::shown;
 
 /// The longest reason that is shown; a damaged file may hold anything.
 const SHOWN: usize = 300;
+
+/// The longest path that is shown: as long as Linux takes.
+const LONGEST_PATH: usize = 4096;
 
 /// Why a snapshot could not be read or written.
 ///
@@ -49,8 +53,6 @@ pub enum SnapshotError {
         column: usize,
         /// What is wrong there, escaped and cut.
         reason: String,
-        /// What the parser said.
-        source: Box<dyn StdError + Send + Sync>,
     },
     /// It is in a format that this version of the crate does not know.
     Version {
@@ -73,13 +75,13 @@ impl SnapshotError {
     }
 
     /// Says where and why a text makes no sense.
-    pub(super) fn damaged(json: &[u8], error: serde_json::Error) -> Self {
+    pub(super) fn damaged(json: &[u8], error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         let said = error.to_string();
         let place = format!(" at line {line} column {column}");
-        let reason = shown(said.strip_suffix(&place).unwrap_or(&said), SHOWN);
+        let reason = shown(&veiled(said.strip_suffix(&place).unwrap_or(&said)), SHOWN);
         let field = place::field(json, line, column);
-        Self::Damaged { path: None, field, line, column, reason, source: error.into() }
+        Self::Damaged { path: None, field, line, column, reason }
     }
 
     /// Says which file it is about.
@@ -98,12 +100,12 @@ impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = Named(self.path());
         match self {
-            Self::Read { source, .. } => {
-                write!(f, "cannot read {file}, see that it is a file and readable: {source}")
+            Self::Read { .. } => {
+                write!(f, "cannot read {file}, see that it is a file and readable")
             }
-            Self::Write { source, .. } => write!(
+            Self::Write { .. } => write!(
                 f,
-                "cannot write {file}, see that its folder is there, writable and not full: {source}"
+                "cannot write {file}, see that its folder is there, writable and not full"
             ),
             Self::Empty { .. } => write!(f, "{file} is empty, remove it to start anew"),
             Self::Damaged { field, line, column, reason, .. } => {
@@ -127,8 +129,7 @@ impl StdError for SnapshotError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Read { source, .. } | Self::Write { source, .. } => Some(source),
-            Self::Damaged { source, .. } => Some(&**source),
-            Self::Empty { .. } | Self::Version { .. } => None,
+            Self::Empty { .. } | Self::Damaged { .. } | Self::Version { .. } => None,
         }
     }
 }
@@ -139,7 +140,7 @@ struct Named<'a>(Option<&'a Path>);
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(path) => write!(f, "the snapshot {}", path.display()),
+            Some(path) => write!(f, "the snapshot {}", shown(&path.display(), LONGEST_PATH)),
             None => f.write_str("the snapshot"),
         }
     }

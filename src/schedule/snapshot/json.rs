@@ -87,7 +87,7 @@ pub(super) fn read(json: &[u8]) -> Result<Snapshot, SnapshotError> {
     if json.trim_ascii().is_empty() {
         return Err(SnapshotError::Empty { path: None });
     }
-    let damaged = |error| SnapshotError::damaged(json, error);
+    let damaged = |error| SnapshotError::damaged(json, &error);
     let Object(Versioned { version }) = serde_json::from_slice(json).map_err(damaged)?;
     if version != VERSION {
         return Err(SnapshotError::Version { path: None, found: version });

@@ -4,7 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::text::shown;
+use super::credentials::veiled;
+use crate::schedule::text::{cut, shown};
 
 /// The longest key that is shown, and the longest way to it.
 const SHOWN: usize = 60;
@@ -56,7 +57,7 @@ pub(super) fn field(json: &[u8], line: usize, column: usize) -> String {
             _ => {}
         }
     }
-    shown(&written(&frames), WAY)
+    cut(&written(&frames), WAY)
 }
 
 /// Counts an item of a list once it has begun.
@@ -87,7 +88,7 @@ fn written(frames: &[Frame<'_>]) -> String {
                 if !field.is_empty() {
                     field.push('.');
                 }
-                field.extend(String::from_utf8_lossy(key).chars().take(SHOWN));
+                field.push_str(&shown(&veiled(&read(key)), SHOWN));
             }
             Frame::List { index, .. } => {
                 // Writing to a string cannot fail.
@@ -96,6 +97,12 @@ fn written(frames: &[Frame<'_>]) -> String {
         }
     }
     field
+}
+
+/// Reads a key as it was meant, or else as it was written.
+fn read(key: &[u8]) -> String {
+    let quoted = [b"\"", key, b"\""].concat();
+    serde_json::from_slice(&quoted).unwrap_or_else(|_| String::from_utf8_lossy(key).into_owned())
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime};
 use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serialize, Serializer};
 
+use super::credentials::veiled;
+use crate::schedule::text::shown;
+
 /// The last second that an RFC 3339 time can tell, or that the platform's clock
 /// can: the end of the year 9999, or early in 2038.
 const LAST_SECOND: u64 = if cfg!(all(target_pointer_width = "32", not(windows))) {
@@ -153,22 +156,7 @@ fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
 
 /// Says that a text is not what it should be.
 pub(super) fn unlike<T: Text>(text: &str) -> String {
-    format!("`{}` is not {}", shown(text, SHOWN), T::EXPECTED)
-}
-
-/// Returns a text cut to `most` characters, with what is not printable escaped.
-pub(super) fn shown(text: &str, most: usize) -> String {
-    let mut shown = String::new();
-    for symbol in text.chars().take(most) {
-        match symbol {
-            '"' | '\'' | '\\' => shown.push(symbol),
-            _ => shown.extend(symbol.escape_debug()),
-        }
-    }
-    if text.chars().nth(most).is_some() {
-        shown.push('…');
-    }
-    shown
+    format!("`{}` is not {}", shown(&veiled(text), SHOWN), T::EXPECTED)
 }
 
 /// A value as its text.

@@ -9,6 +9,7 @@ use http::uri::Authority;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::credentials::authority;
 use super::text::{self, Text};
 use crate::upstream::{Kind, Upstream};
 
@@ -59,19 +60,6 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Upstream
 
 const CREDENTIALS: &str = "the upstream's name holds credentials, take them out";
 
-/// Returns host and port of a name that begins with an origin; nothing if it does
-/// not begin with one.
-fn authority(name: &str) -> &str {
-    let is_scheme = |text: &str| {
-        text.chars().all(|symbol| symbol.is_ascii_alphanumeric() || "+-.".contains(symbol))
-    };
-    let rest = match name.split_once("://") {
-        Some((scheme, rest)) if is_scheme(scheme) => rest,
-        Some(_) | None => name.strip_prefix("//").unwrap_or_default(),
-    };
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
-}
-
 /// An upstream that is an origin.
 struct Origin(Upstream);
 
@@ -81,14 +69,14 @@ impl Text for Origin {
     /// Reads what may have been written by hand: in capitals, say. What we have
     /// written is read as it was, however odd the host.
     fn read(text: &str) -> Result<Self, String> {
+        if text.contains('@') {
+            return Err(CREDENTIALS.to_owned());
+        }
         let (scheme, host) = match text.split_once("://") {
             _ if text.starts_with("//") => (None, text.get(2..).unwrap_or_default()),
             Some((scheme, host)) => (Some(scheme), host),
             None => return Err(text::unlike::<Self>(text)),
         };
-        if host.contains('@') {
-            return Err(CREDENTIALS.to_owned());
-        }
         if host.parse::<Authority>().is_ok() {
             return Ok(Self(Upstream::origin(scheme, host)));
         }
@@ -167,6 +155,7 @@ mod tests {
         for json in [
             r#"{"origin":"https://me:secret@a.example"}"#,
             r#"{"origin":"//me:secret@a.example"}"#,
+            r#"{"origin":"me:secret@a.example"}"#,
             r#"{"part":"https://me:secret@a.example/search"}"#,
             r#"{"salted":"https://me:secret@a.example#x:00"}"#,
             r#"{"host":"me:secret@a.example"}"#,
