@@ -106,6 +106,8 @@ const VERSION: u64 = 1;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     cooldowns: Option<Vec<Kept>>,
+    /// What the wall clock showed when the cooldowns were put in.
+    taken_at: Option<SystemTime>,
     state: Option<SyncState>,
     book: Option<PeerBook>,
     targets: Option<Vec<TargetRecord>>,
@@ -136,7 +138,8 @@ impl Snapshot {
     }
 
     fn take_cooldowns(self, cooldowns: &Cooldowns, clocks: Reading) -> Self {
-        Self { cooldowns: Some(cooldowns::take(cooldowns, clocks)), ..self }
+        let taken_at = Some(text::writable(clocks.wall));
+        Self { cooldowns: Some(cooldowns::take(cooldowns, clocks)), taken_at, ..self }
     }
 
     /// Puts in the state of a loop.
@@ -189,7 +192,12 @@ impl Snapshot {
     ///
     /// A cooldown that ends further ahead than any that the layer starts (the longer
     /// of the ladder's cap and `max_retry_after`, and the jitter) can only come from
-    /// a wrong clock, and is cut to that. One that was set by hand is believed.
+    /// a wrong clock, and is cut to that. One that was set by hand is believed; but no
+    /// cooldown is longer than it was when the snapshot was taken, though the clock may
+    /// lag.
+    ///
+    /// Where layers share a table, the longest is that of the layer given here: give
+    /// the one that waits longest.
     pub fn restore_cooldowns(&self, layer: &RetryAfterBackoffLayer) {
         self.give_cooldowns(layer, WallClock::default().read());
     }
@@ -222,7 +230,10 @@ impl Snapshot {
     }
 
     fn give_cooldowns(&self, layer: &RetryAfterBackoffLayer, clocks: Reading) {
-        cooldowns::give(self.cooldowns.as_deref().unwrap_or_default(), layer, clocks);
+        // It is no earlier than when they were put in, whatever the clock shows.
+        let wall = self.taken_at.map_or(clocks.wall, |taken_at| taken_at.max(clocks.wall));
+        let kept = self.cooldowns.as_deref().unwrap_or_default();
+        cooldowns::give(kept, layer, Reading { wall, ..clocks });
     }
 
     /// Writes the snapshot as JSON.

@@ -73,7 +73,9 @@ pub(super) fn give(kept: &[Kept], layer: &RetryAfterBackoffLayer, clocks: Readin
     let now = cooldowns.moment(clocks.now);
     let longest = layer.shared().rules.longest();
     // Those that end soonest first, as they make room for the others where it is full.
-    for Kept { upstream, until, rung, status, hint, by_hand } in kept.iter().rev() {
+    let mut kept: Vec<&Kept> = kept.iter().collect();
+    kept.sort_by_key(|kept| kept.until);
+    for Kept { upstream, until, rung, status, hint, by_hand } in kept {
         let until = match until.duration_since(clocks.wall) {
             Ok(ahead) if *by_hand => now.after(ahead),
             // Nothing is started that is longer: the clock was wrong, or is.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::SystemTime;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -17,6 +18,8 @@ use crate::schedule::{PeerBook, SyncState};
 #[derive(Serialize)]
 struct Written<'a> {
     version: u64,
+    #[serde(with = "super::text::option", skip_serializing_if = "Option::is_none")]
+    taken_at: Option<SystemTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cooldowns: Option<&'a [Kept]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,8 @@ struct Versioned {
 struct Read {
     #[serde(rename = "version")]
     _version: u64,
+    #[serde(default, with = "super::text::option")]
+    taken_at: Option<SystemTime>,
     cooldowns: Option<Vec<Object<Kept>>>,
     state: Option<Object<SyncState>>,
     book: Option<Object<PeerBook>>,
@@ -70,9 +75,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Braces<T> {
 
 /// Writes a snapshot, in lines: people mend it with an editor.
 pub(super) fn write(snapshot: &Snapshot) -> Result<String, serde_json::Error> {
-    let Snapshot { cooldowns, state, book, targets } = snapshot;
+    let Snapshot { cooldowns, taken_at, state, book, targets } = snapshot;
     let written = Written {
         version: VERSION,
+        taken_at: *taken_at,
         cooldowns: cooldowns.as_deref(),
         state: state.as_ref(),
         book: book.as_ref(),
@@ -92,9 +98,10 @@ pub(super) fn read(json: &[u8]) -> Result<Snapshot, SnapshotError> {
     if version != VERSION {
         return Err(SnapshotError::Version { path: None, found: version });
     }
-    let Object(Read { _version, cooldowns, state, book, targets }) =
+    let Object(Read { _version, taken_at, cooldowns, state, book, targets }) =
         serde_json::from_slice(json).map_err(damaged)?;
     Ok(Snapshot {
+        taken_at,
         cooldowns: cooldowns.map(all),
         state: state.map(|Object(state)| state),
         book: book.map(|Object(book)| book),

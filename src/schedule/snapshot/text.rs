@@ -86,11 +86,15 @@ impl Text for SystemTime {
 
     /// What is before 1970 or after 9999 cannot be written; the nearest time is.
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = Duration::new(LAST_SECOND, 999_999_999);
-        let since = self.duration_since(Self::UNIX_EPOCH).unwrap_or_default().min(last);
-        let writable = Self::UNIX_EPOCH.checked_add(since).unwrap_or(Self::UNIX_EPOCH);
-        write!(f, "{}", humantime::format_rfc3339(writable))
+        write!(f, "{}", humantime::format_rfc3339(writable(*self)))
     }
+}
+
+/// Returns the nearest time that can be written.
+pub(super) fn writable(time: SystemTime) -> SystemTime {
+    let last = Duration::new(LAST_SECOND, 999_999_999);
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().min(last);
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 impl Text for Duration {
