@@ -10,9 +10,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -25,6 +23,7 @@ use tower_retry_after::{
 };
 
 use crate::limiter::{Limit, Limiter, TooEarly};
+use crate::program::program;
 use crate::upstream::Site;
 use crate::watch::{Outcome, Watch};
 
@@ -35,6 +34,8 @@ mod clock;
 mod event;
 #[path = "../examples/poll/limiter.rs"]
 mod limiter;
+#[path = "support/program.rs"]
+mod program;
 #[path = "../examples/poll/upstream.rs"]
 #[expect(dead_code, reason = "the server around the site is not needed here")]
 mod upstream;
@@ -42,27 +43,8 @@ mod upstream;
 #[expect(dead_code, reason = "one poller sees less than the program does")]
 mod watch;
 
-/// Where cargo puts the example: beside the folder of this test.
-fn program() -> PathBuf {
-    // `cargo test` has built it; a narrower command may not have, or long ago.
-    static BUILT: OnceLock<bool> = OnceLock::new();
-    let test = std::env::current_exe().expect("a test knows its path");
-    let profile = test.ancestors().nth(2).expect("tests are built in <profile>/deps");
-    let program = profile.join("examples").join(format!("poll{}", std::env::consts::EXE_SUFFIX));
-    let is_built = *BUILT.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "poll"]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        build.status().is_ok_and(|status| status.success())
-    });
-    assert!(is_built && program.exists(), "no example at {}", program.display());
-    program
-}
-
 fn run(options: &[&str]) -> Output {
-    Command::new(program()).args(options).output().expect("the example can be run")
+    Command::new(program("poll")).args(options).output().expect("the example can be run")
 }
 
 fn lines(text: &[u8]) -> Vec<&str> {
@@ -233,7 +215,7 @@ fn ctrl_c_ends_with_the_summary() {
     use std::process::Stdio;
 
     let closed = closed();
-    let mut child = Command::new(program())
+    let mut child = Command::new(program("poll"))
         .args(["--url", &closed.url, "--for", "30s", "--json"])
         .stdout(Stdio::piped())
         .spawn()
