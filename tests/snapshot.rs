@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
@@ -403,6 +404,16 @@ fn credentials_of_the_last_peer_are_not_written_down() {
 }
 
 #[test]
+fn of_targets_with_one_name_the_last_is_put_in() {
+    let records =
+        [("a", 1), ("b", 2), ("a", 3)].map(|(name, wait)| TargetRecord::new(name, secs(wait)));
+
+    let snapshot = Snapshot::new().with_targets(records.clone());
+    assert_eq!(snapshot.targets().unwrap(), &records[1..]);
+    assert_eq!(Snapshot::from_json(snapshot.to_json()).unwrap(), snapshot);
+}
+
+#[test]
 fn what_was_not_put_in_is_not_there() {
     let nothing = Snapshot::from_json(Snapshot::new().to_json()).unwrap();
 
@@ -666,6 +677,8 @@ proptest! {
         book in books(),
         targets in proptest::collection::vec(targets(), 0..4),
     ) {
+        let names: HashSet<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        prop_assume!(names.len() == targets.len());
         let snapshot =
             Snapshot::new().with_state(&state).with_book(&book).with_targets(targets.clone());
 

@@ -120,7 +120,7 @@ fn bad() -> Vec<(String, String)> {
     let upstream = |name: &str| {
         format!(r#"{{"version": 1, "cooldowns": [{{"upstream": {name}, "until": 0}}]}}"#)
     };
-    let cases: [(String, &str); 53] = [
+    let cases: [(String, &str); 57] = [
         (String::new(), "is empty, remove it to start anew"),
         (" \n\t ".into(), "is empty"),
         ("hello".into(), "line 1, column 1: expected value"),
@@ -172,6 +172,10 @@ fn bad() -> Vec<(String, String)> {
         (in_state(r#""next_sync_due_at": "me:\"secret@a.example""#), "`…@a.example` is not a time"),
         (in_state(r#""me:secret@a.example": 1"#), "state.…@a.example, line 2, column 31: unknown field `…@a.example`"),
         (in_state(r#""last_peer_url": "https://me:secret@a.example""#), "state.last_peer_url, line 2, column 56: the peer's url holds credentials"),
+        (r#"{"version": 1, "book": {"peers": [["sync", "operator", "seed", true, "https://a.example", "2026-01-31T12:00:00Z", null, null, "", 0, null, "", null]]}}"#.into(), "book.peers[0], line 1, column 34: invalid type: sequence, expected an object"),
+        (r#"{"version": 1, "book": {"ladder": ["1m", "2m"]}}"#.into(), "book.ladder, line 1, column 34: invalid type: sequence, expected an object"),
+        (r#"{"version": 1, "targets": [{"name": "a", "interval": "1m"}, {"name": "a", "interval": "2m"}]}"#.into(), "targets, line 1, column 92: a target named `a` is in it already"),
+        (r#"{"version": 1, "cooldowns": [{"upstream": {"named": "x"}, "until": "2026-01-31T12:00:00Z"}, {"upstream": {"named": "x"}, "until": "2027-01-31T12:00:00Z"}]}"#.into(), "cooldowns, line 1, column 154: a cooldown of x is in it already"),
         (target(r#""interval": "1m""#), "targets[0], line 1, column 45: missing field `name`"),
         (target(r#""name": "feed", "interval": "1m 1m1""#), "targets[0].interval"),
     ];

@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod json;
 mod ladder;
+pub(super) mod object;
 mod place;
 mod status;
 mod target;
@@ -161,10 +162,10 @@ impl Snapshot {
         Self { book: Some(book.clone()), ..self }
     }
 
-    /// Puts in the targets of a poll set.
+    /// Puts in the targets of a poll set; of several with one name, the last.
     #[must_use]
     pub fn with_targets(self, targets: impl IntoIterator<Item = TargetRecord>) -> Self {
-        Self { targets: Some(targets.into_iter().collect()), ..self }
+        Self { targets: Some(target::distinct(targets.into_iter().collect())), ..self }
     }
 
     /// Returns the state of the loop, if it was put in.

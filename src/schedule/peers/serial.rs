@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Peer, PeerBook, check};
 use crate::ladder::Ladder;
+use crate::schedule::snapshot::object::Object;
 
 /// A peer is enabled unless it says otherwise, as one that is made anew.
 pub(super) fn enabled() -> bool {
@@ -83,7 +84,7 @@ impl<'de> Visitor<'de> for Adding {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut peers: A) -> Result<Added, A::Error> {
         let mut book = PeerBook::new();
-        while let Some(peer) = peers.next_element()? {
+        while let Some(Object(peer)) = peers.next_element()? {
             book.add(peer).map_err(A::Error::custom)?;
         }
         Ok(Added(book))

@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::object::Named;
 use super::upstream;
 use crate::cooldown::{Cause, Record};
 use crate::cooldowns::Cooldowns;
 use crate::layer::RetryAfterBackoffLayer;
 use crate::moment::Moment;
+use crate::schedule::text::short;
 use crate::schedule::wall::{Reading, later};
 use crate::upstream::{Kind, Upstream};
 
@@ -35,6 +37,18 @@ pub(super) struct Kept {
     hint: Option<Duration>,
     #[serde(default)]
     by_hand: bool,
+}
+
+impl Named for Kept {
+    type Name = Upstream;
+
+    fn name(&self) -> Upstream {
+        self.upstream.clone()
+    }
+
+    fn said(&self) -> String {
+        format!("a cooldown of {}", short(&self.upstream))
+    }
 }
 
 /// Writes down all upstreams in trouble, those that are held back longest first.

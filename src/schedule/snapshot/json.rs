@@ -3,15 +3,12 @@
 //! The version is looked at before all else: what another version wrote is told
 //! from what is damaged.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::time::SystemTime;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::cooldowns::Kept;
+use super::object::{Distinct, Object};
 use super::{Snapshot, SnapshotError, TargetRecord, VERSION};
 use crate::schedule::{PeerBook, SyncState};
 
@@ -43,34 +40,10 @@ struct Read {
     _version: u64,
     #[serde(default, with = "super::text::option")]
     taken_at: Option<SystemTime>,
-    cooldowns: Option<Vec<Object<Kept>>>,
+    cooldowns: Option<Distinct<Kept>>,
     state: Option<Object<SyncState>>,
     book: Option<Object<PeerBook>>,
-    targets: Option<Vec<Object<TargetRecord>>>,
-}
-
-/// What stands in braces. A list would do as well where fields go by their order,
-/// and an empty one would pass for a new state.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(Braces(PhantomData))
-    }
-}
-
-struct Braces<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Braces<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object, in braces")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
-    }
+    targets: Option<Distinct<TargetRecord>>,
 }
 
 /// Writes a snapshot, in lines: people mend it with an editor.
@@ -102,13 +75,9 @@ pub(super) fn read(json: &[u8]) -> Result<Snapshot, SnapshotError> {
         serde_json::from_slice(json).map_err(damaged)?;
     Ok(Snapshot {
         taken_at,
-        cooldowns: cooldowns.map(all),
+        cooldowns: cooldowns.map(|Distinct(all)| all),
         state: state.map(|Object(state)| state),
         book: book.map(|Object(book)| book),
-        targets: targets.map(all),
+        targets: targets.map(|Distinct(all)| all),
     })
-}
-
-fn all<T>(objects: Vec<Object<T>>) -> Vec<T> {
-    objects.into_iter().map(|Object(value)| value).collect()
 }

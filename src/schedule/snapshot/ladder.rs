@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::object::Object;
 use crate::ladder::Ladder;
 
 #[derive(Deserialize, Serialize)]
@@ -23,7 +24,7 @@ impl Serialize for Ladder {
 
 impl<'de> Deserialize<'de> for Ladder {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let Written { base, cap } = Written::deserialize(from)?;
+        let Object(Written { base, cap }) = Object::deserialize(from)?;
         Ok(Self::new(base, cap))
     }
 }

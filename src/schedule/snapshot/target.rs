@@ -1,8 +1,13 @@
 //! What is kept of one target of a poll set.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+
+use super::credentials::veiled;
+use super::object::Named;
+use crate::schedule::text::short;
 
 /// One target of a poll set, written down: under a name of the user's choice, and
 /// how its schedule stands.
@@ -31,4 +36,26 @@ impl TargetRecord {
     pub fn new(name: impl Into<String>, interval: Duration) -> Self {
         Self { name: name.into(), interval, ..Self::default() }
     }
+}
+
+impl Named for TargetRecord {
+    type Name = String;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn said(&self) -> String {
+        format!("a target named `{}`", short(&veiled(&self.name)))
+    }
+}
+
+/// Leaves out those with a name that a later one has as well.
+pub(super) fn distinct(mut targets: Vec<TargetRecord>) -> Vec<TargetRecord> {
+    let mut names = HashSet::new();
+    let is_last: Vec<bool> =
+        targets.iter().rev().map(|target| names.insert(target.name.as_str())).collect();
+    let mut is_last = is_last.into_iter().rev();
+    targets.retain(|_| is_last.next().unwrap_or_default());
+    targets
 }
