@@ -1,6 +1,7 @@
 //! The targets of a poll set, kept across restarts.
 #![cfg(feature = "serde")]
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "for tests")]
+#![allow(clippy::indexing_slicing, reason = "for tests")]
 #![allow(clippy::unchecked_time_subtraction, reason = "for tests")]
 
 mod support;
@@ -11,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use support::{now, pass, secs};
 use tower::{Service, service_fn};
-use tower_retry_after::schedule::{Next, PollSet, Snapshot, SyncPolicy, TargetId};
+use tower_retry_after::schedule::{Next, PollSet, Snapshot, SyncPolicy, TargetId, TargetRecord};
 use tower_retry_after::{Ladder, Upstream};
 
 /// When the tests begin, on the wall clock.
@@ -116,6 +117,28 @@ async fn a_time_that_no_wait_can_reach_is_cut() {
 
     // An hour is the longest of interval, ladder and hints.
     assert_eq!(set.get(a).unwrap().due_at(), START + DAY + secs(3600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_that_are_cut_are_spread_and_not_due_in_one_herd() {
+    let names: [&'static str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let records = names.map(|name| {
+        let mut record = TargetRecord::new(name, secs(600));
+        record.due_at = Some(START + 1000 * DAY);
+        record
+    });
+    let mut set = set(Duration::ZERO);
+    let ids = names.map(|name| set.add(Upstream::named("all"), name));
+    set.restore(&records, name);
+
+    let longest = START + DAY + secs(3600);
+    let mut dues = ids.map(|id| set.get(id).unwrap().due_at());
+    dues.sort();
+    // Over their interval, ten of them: the nearest two are a good twentieth apart.
+    assert_eq!(dues[9], longest);
+    assert!(dues[0] > longest - secs(600));
+    let gap = |two: &[SystemTime]| two[1].duration_since(two[0]).unwrap();
+    assert!(dues.windows(2).all(|two| gap(two) > secs(25)), "{dues:?}");
 }
 
 #[tokio::test(start_paused = true)]

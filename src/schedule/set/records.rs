@@ -65,7 +65,8 @@ where
     /// so set intervals that have changed afterwards. A time further ahead than the
     /// longest of interval, ladder, floor and
     /// [`max_retry_after`](super::PollSetBuilder::max_retry_after) was written by a clock
-    /// that was wrong, and is cut to that.
+    /// that was wrong, and is cut to that; all that are cut are spread over the last
+    /// interval before it.
     pub fn restore(&mut self, records: &[TargetRecord], name: impl Fn(&T) -> String) -> usize {
         let longest = self.judging.longest_hint();
         self.targets.restore(records, name, longest)

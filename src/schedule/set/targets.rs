@@ -143,7 +143,7 @@ impl<T> Targets<T> {
     }
 
     /// Takes over how a target's schedule stood; no wait is longer than its interval,
-    /// the ladder and `longest`.
+    /// the ladder and `longest`. What is cut to that is spread, for it was cut alike.
     #[cfg(feature = "serde")]
     pub(super) fn stand(
         &mut self,
@@ -154,7 +154,16 @@ impl<T> Targets<T> {
     ) {
         let longest = longest.max(record.interval).max(self.rules.ladder.cap());
         let moment = |time: SystemTime| self.moment(reading.instant_of(time, longest));
-        let due = record.due_at.map_or(self.moment(reading.now), moment);
+        let is_cut =
+            |time: SystemTime| time.duration_since(reading.wall).is_ok_and(|ahead| ahead > longest);
+        let due = match record.due_at {
+            None => self.moment(reading.now),
+            Some(time) if is_cut(time) => {
+                let earlier = spread::offset(0, u64::from(id.index), record.interval);
+                moment(time).before(earlier)
+            }
+            Some(time) => moment(time),
+        };
         let last_ok = record.last_ok_at.map_or(NEVER, moment);
         if let Some(target) = self.find_mut(id) {
             target.interval = nanos(record.interval);
