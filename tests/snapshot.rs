@@ -534,6 +534,15 @@ fn what_people_leave_out_is_as_in_a_new_one() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_snapshot() {
+    let json = Snapshot::new().with_state(&SyncState::default()).to_json();
+
+    let marked = Snapshot::from_json(format!("\u{feff}{json}"));
+    assert_eq!(marked.unwrap(), Snapshot::from_json(json).unwrap());
+    assert!(Snapshot::from_json("\u{feff}").unwrap_err().to_string().contains("is empty"));
+}
+
+#[test]
 fn a_policy_is_read_as_it_was_written() {
     let policy = SyncPolicy {
         interval: Duration::new(7, 1),

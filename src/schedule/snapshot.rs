@@ -104,6 +104,54 @@ const VERSION: u64 = 1;
 /// #     .unwrap();
 /// # std::fs::remove_dir_all(&folder).unwrap();
 /// ```
+///
+/// # The format
+///
+/// JSON in UTF-8, for people to read and to mend. Times are in UTC, as RFC 3339 writes
+/// them; durations are sums of d, h, m, s, ms, us and ns. Only `version` has to be
+/// there; what a part leaves out is as in a new one, but for `upstream` and `until`,
+/// `peer_url` and `added_at`, `name` and `interval`. No field may be there that is not
+/// known, and no upstream, peer or target twice.
+///
+/// ```
+/// use tower_retry_after::schedule::Snapshot;
+///
+/// let json = r#"{
+///   "version": 1,
+///   "taken_at": "2026-01-31T12:00:00Z",
+///   "cooldowns": [
+///     {
+///       "upstream": { "origin": "https://api.example" },
+///       "until": "2026-01-31T12:01:30Z",
+///       "rung": 1,
+///       "status": 429,
+///       "hint": "1m 30s",
+///       "by_hand": false
+///     }
+///   ],
+///   "state": { "last_outcome": "ok", "next_sync_due_at": "2026-01-31T12:05:00Z" },
+///   "book": {
+///     "ladder": { "base": "1m", "cap": "30m" },
+///     "peers": [{ "peer_url": "https://peer.example", "added_at": "2026-01-01T00:00:00Z" }]
+///   },
+///   "targets": [{ "name": "blog", "interval": "10m", "due_at": "2026-01-31T12:03:00Z" }]
+/// }"#;
+///
+/// let snapshot = Snapshot::from_json(json)?;
+/// assert_eq!(snapshot.targets().unwrap().len(), 1);
+/// assert_eq!(Snapshot::from_json(snapshot.to_json())?, snapshot);
+/// # Ok::<(), tower_retry_after::schedule::SnapshotError>(())
+/// ```
+///
+/// - `version` is the format's number.
+/// - `taken_at` is what the clock showed when the cooldowns were put in.
+/// - `cooldowns` has the upstreams in trouble. `upstream` is an `origin`, a `host`, a
+///   `part` or `salted` (the crate's other keys), `named` (your own), or the word
+///   `"unnamed"`. `until` is when the cooldown ends or ended, `rung` how many refusals
+///   there were in a row, `status` and `hint` what the last one said. `by_hand` says that
+///   its end was set by [`Cooldowns::cool`], and so is believed however late.
+/// - `state`, `book` and `targets` have the fields of [`SyncState`], [`PeerBook`] and its
+///   [`Peer`](super::Peer)s, and [`TargetRecord`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     cooldowns: Option<Vec<Kept>>,
@@ -272,11 +320,14 @@ impl Snapshot {
     /// Replaces the file at `path` by this snapshot; at any moment, and after any
     /// crash, there is the old one or the new one, whole.
     ///
-    /// It blocks: use `spawn_blocking` in async code. The folder must exist. The
-    /// permissions of an old file are kept; a symbolic link is followed. A file that
-    /// is no readable snapshot (damaged, from another version) is not lost: it
-    /// stays beside the new one as `name.kept-1`, or the next number. What earlier
-    /// saves left behind that were killed, `.name.0123456789abcdef.saving`, is
+    /// It blocks: use `spawn_blocking` in async code. It also reads the old file, whole,
+    /// to see whether it is a snapshot: with a hundred thousand targets that takes a good
+    /// part of a second. Saves of one process wait for each other.
+    ///
+    /// The folder must exist. The permissions of an old file are kept; a symbolic link is
+    /// followed. A file that is no readable snapshot (damaged, from another version) is
+    /// not lost: it stays beside the new one as `name.kept-1`, or the next number. What
+    /// earlier saves left behind that were killed, `.name.0123456789abcdef.saving`, is
     /// removed by and by.
     ///
     /// # Errors

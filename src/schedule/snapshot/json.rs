@@ -12,6 +12,8 @@ use super::object::{Distinct, Object};
 use super::{Snapshot, SnapshotError, TargetRecord, VERSION};
 use crate::schedule::{PeerBook, SyncState};
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 #[derive(Serialize)]
 struct Written<'a> {
     version: u64,
@@ -63,6 +65,8 @@ pub(super) fn write(snapshot: &Snapshot) -> Result<String, serde_json::Error> {
 }
 
 pub(super) fn read(json: &[u8]) -> Result<Snapshot, SnapshotError> {
+    // Some editors put it there.
+    let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
     if json.trim_ascii().is_empty() {
         return Err(SnapshotError::Empty { path: None });
     }
