@@ -192,18 +192,12 @@ mod tests {
 
     use super::*;
 
-    /// A file of that name and mode, alone in the folder for temporary files.
-    fn file(name: &str, mode: u32) -> PathBuf {
-        let name = format!("tower-retry-after-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let file = File::create(&path).unwrap();
-        file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
-        path
-    }
-
     #[test]
     fn a_new_file_is_for_its_owner_alone_until_it_takes_after_the_old_one() {
-        let old_path = file("old", 0o664);
+        let name = format!("tower-retry-after-{}-old", std::process::id());
+        let old_path = std::env::temp_dir().join(name);
+        let old = File::create(&old_path).unwrap();
+        old.set_permissions(fs::Permissions::from_mode(0o664)).unwrap();
         let old = System.old(&old_path).unwrap().unwrap();
         let new_path = old_path.with_extension("new");
 
