@@ -66,7 +66,7 @@ pub(super) fn veiled(text: &str) -> String {
             None => veiled.push_str(piece),
             Some((secret, host)) => {
                 if before.is_empty() {
-                    veiled.push_str(open(secret));
+                    veiled.push_str(before_secret(secret));
                 }
                 veiled.push('…');
                 veiled.push('@');
@@ -80,7 +80,7 @@ pub(super) fn veiled(text: &str) -> String {
 
 /// Returns what stands before a secret that no scheme begins: up to the first quote, or
 /// else the last space.
-fn open(text: &str) -> &str {
+fn before_secret(text: &str) -> &str {
     let quote = text.find(['"', '`']);
     let end = quote.or_else(|| text.rfind(char::is_whitespace));
     // Quotes and spaces may be of any width.
