@@ -1,4 +1,5 @@
 //! Many targets through one service, in virtual time.
+#![cfg(feature = "schedule")]
 #![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, reason = "for tests")]
 #![allow(clippy::unchecked_time_subtraction, clippy::indexing_slicing, reason = "for tests")]
 
@@ -8,12 +9,16 @@ mod support;
 mod cooling;
 #[path = "poll_set/handle.rs"]
 mod handle;
+#[path = "poll_set/properties.rs"]
+mod properties;
 #[path = "poll_set/scale.rs"]
 mod scale;
 #[path = "poll_set/schedule.rs"]
 mod schedule;
 #[path = "poll_set/service.rs"]
 mod service;
+#[path = "poll_set/waiting.rs"]
+mod waiting;
 
 use std::io;
 use std::time::{Duration, SystemTime};

@@ -101,10 +101,14 @@ use crate::upstream::Upstream;
 /// Between two calls of `next` the owner changes the set as it likes; other tasks
 /// have a [`PollSetHandle`].
 ///
+/// What falls due while the set is paused, or the machine asleep, is polled when it
+/// goes on, within the limits, and stays as close together as it was then.
+///
 /// # Panics
 ///
 /// Needs a tokio runtime with time when it is polled, and panics without one, as
-/// every timer of tokio's does.
+/// every timer of tokio's does. A set in which the service, the judge or the making of
+/// a request has panicked is to be dropped: the call that did so is never answered.
 pub struct PollSet<S, T, M, R>
 where
     S: Service<R>,
@@ -122,6 +126,10 @@ where
     /// Whether calls that are out are asked before another one begins: they take
     /// turns, or a fast upstream would keep everybody from the slow ones' answers.
     asks_first: bool,
+    /// Whom the service was asked to be ready for, if it was not at once.
+    readying: Option<TargetId>,
+    /// How many wishes are heard until something else gets a turn.
+    commands_left: u32,
     /// How many answers there may be until the task has to wait for its turn.
     answers_left: u32,
     sender: mpsc::UnboundedSender<Command<T>>,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tower_service::Service;
 
 use super::PollSet;
-use super::drive::TURNS;
+use super::drive::{COMMANDS, TURNS};
 use super::queue::Queue;
 use super::targets::{Rules, Targets};
 use crate::cooldowns::Cooldowns;
@@ -171,7 +171,9 @@ where
             spare: None,
             timer: None,
             asks_first: false,
+            readying: None,
             answers_left: TURNS,
+            commands_left: COMMANDS,
             sender,
             commands,
             request: PhantomData,

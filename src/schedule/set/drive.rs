@@ -17,8 +17,8 @@ use super::call::{Call, Ticket};
 use super::queue::{Hold, Turn};
 use super::target::PolledTarget;
 use super::targets::Targets;
-use crate::ambient;
 use crate::error::{BoxError, Error, RateLimited, Reason};
+use crate::moment::Moment;
 use crate::schedule::next::{LEAST, Next};
 
 /// How long a hold that was read from the table of cooldowns is believed before
@@ -27,6 +27,10 @@ use crate::schedule::next::{LEAST, Next};
 /// It bounds how long a cooldown that somebody cleared by hand goes on being
 /// heeded; a look every half minute costs nothing, for however many upstreams.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// How many wishes of handles are heard in a row, so that a flood of them keeps nobody
+/// from an answer.
+pub(super) const COMMANDS: u32 = 16;
 
 /// How much is done before the task's other business gets a turn: as much as
 /// tokio lets a task do.
@@ -83,10 +87,14 @@ where
 {
     /// Goes on until there is something to tell, or nothing to do.
     fn step(&mut self, cx: &mut Context<'_>) -> Step<S::Response> {
-        if let Ok(command) = self.commands.try_recv() {
+        if self.commands_left > 0
+            && let Ok(command) = self.commands.try_recv()
+        {
+            self.commands_left = self.commands_left.saturating_sub(1);
             command(&mut self.targets);
             return Step::Again;
         }
+        self.commands_left = COMMANDS;
         if std::mem::take(&mut self.asks_first)
             && let Some(step) = self.ask(cx)
         {
@@ -135,34 +143,55 @@ where
 
     /// Begins a call, if one is due and may be.
     fn begin(&mut self, cx: &mut Context<'_>) -> Step<S::Response> {
-        let Targets { is_paused, is_ending, .. } = self.targets;
-        if is_paused || is_ending {
-            return Step::Wait;
-        }
-        let index = match self.targets.next() {
-            Turn::Call(index) => index,
-            Turn::Until(wakes) => return self.sleep(self.targets.instant(wakes), cx),
-            Turn::Idle => return Step::Wait,
+        let (index, step) = match self.choose(cx) {
+            Ok(index) => (Some(index), Step::Wait),
+            Err(step) => (None, step),
         };
-        let lane = self.targets.queue.lane(index);
-        if let Some(until) = self.held_until(lane) {
-            let now = self.targets.now();
-            let until = self.targets.moment(until).min(now.after(LOOK_AGAIN)).max(now.after(LEAST));
-            self.targets.queue.hold(lane, until, Hold::Loose);
-            return Step::Again;
-        }
+        // Whoever was told to wait for readiness may have been given it since, and
+        // would keep it from everybody else. So the call it was for is made, as one
+        // that had begun before a pause or a cooldown; the layer rejects what must
+        // not be sent, and gives it back.
+        let promised = self.readying.filter(|&id| self.targets.waits(id)).map(|id| id.index);
+        let Some(index) = index.or(promised) else {
+            self.readying = None;
+            return step;
+        };
+        let Some((id, target)) = self.targets.at(index) else { return step };
         // Whom to call is known, so what the service reserves is used at once.
         let readied = match self.service.poll_ready(cx) {
             Poll::Ready(readied) => readied,
-            Poll::Pending => return Step::Wait,
+            Poll::Pending => {
+                self.readying.get_or_insert(id);
+                return step;
+            }
         };
-        let Some((id, target)) = self.targets.at(index) else { return Step::Wait };
-        let ticket = Ticket { id, lane, has_place: false };
+        self.readying = None;
+        let ticket = Ticket { id, lane: self.targets.queue.lane(index), has_place: false };
         if let Err(error) = readied {
             return self.take(ticket, Err(Error::inner(error)));
         }
         let future = self.service.call((self.make_request)(target));
         self.send(future, ticket, cx)
+    }
+
+    /// Says whom to call now, or what to do instead.
+    fn choose(&mut self, cx: &mut Context<'_>) -> Result<u32, Step<S::Response>> {
+        let Targets { is_paused, is_ending, .. } = self.targets;
+        if is_paused || is_ending {
+            return Err(Step::Wait);
+        }
+        let index = match self.targets.next() {
+            Turn::Call(index) => index,
+            Turn::Until(wakes) => return Err(self.sleep(self.targets.instant(wakes), cx)),
+            Turn::Idle => return Err(Step::Wait),
+        };
+        let lane = self.targets.queue.lane(index);
+        if let Some(until) = self.held_until(lane) {
+            let until = self.targets.moment(until).max(self.targets.now().after(LEAST));
+            self.targets.queue.hold(lane, until, self.loose(until));
+            return Err(Step::Again);
+        }
+        Ok(index)
     }
 
     /// Asks a call for its answer once, and puts it with the others if it has none.
@@ -198,7 +227,7 @@ where
         let reading = self.targets.wall.read();
         let now = self.targets.moment(reading.now);
         let (next, least) = self.judging.judge(&result, reading.wall);
-        let (next, hold) = self.weigh(lane, next, &result, reading.now);
+        let (next, hold) = self.weigh(lane, next, &result);
         let Some(outlook) = self.targets.answered(ticket, next, least, hold, now) else {
             return Step::Again;
         };
@@ -211,25 +240,26 @@ where
     }
 
     /// Says how sure it is that nothing can be sent, and until when.
-    fn weigh(
-        &self,
-        lane: u32,
-        next: Next,
-        result: &Result<S::Response, Error>,
-        now: Instant,
-    ) -> (Next, Hold) {
+    fn weigh(&self, lane: u32, next: Next, result: &Result<S::Response, Error>) -> (Next, Hold) {
         let Next::NotSent { until } = next else { return (next, Hold::Firm) };
-        if let Some(held) = self.held_until(lane) {
-            let until = held.min(ambient::later(now, LOOK_AGAIN));
-            return (Next::NotSent { until }, Hold::Loose);
+        if let Some(until) = self.held_until(lane) {
+            let hold = self.loose(self.targets.moment(until));
+            return (Next::NotSent { until }, hold);
         }
         let limited = result.as_ref().err().and_then(|error| RateLimited::find(error));
         let hold = match limited.map(RateLimited::reason) {
             // Nobody knows how long these take.
-            Some(Reason::Probing | Reason::Reopening) => Hold::Loose,
+            Some(Reason::Probing | Reason::Reopening) => {
+                Hold::Loose { look_at: self.targets.moment(until) }
+            }
             Some(Reason::Cooling | Reason::Refused) | None => Hold::Firm,
         };
         (Next::NotSent { until }, hold)
+    }
+
+    /// A hold that was read from the table, and is so again before long.
+    fn loose(&self, until: Moment) -> Hold {
+        Hold::Loose { look_at: until.min(self.targets.now().after(LOOK_AGAIN)) }
     }
 
     /// Returns until when the table of cooldowns holds a lane back.

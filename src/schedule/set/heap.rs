@@ -13,6 +13,16 @@ const CHILDREN: usize = 4;
 /// A heap is given memory back for once it is down to this share of its room.
 const SPARSE: usize = 4;
 
+/// A heap with that much room at most keeps it: one that is empty now and then would
+/// allocate each time.
+const SMALL: usize = 16;
+
+/// Returns how much room to add where so many have filled it: a quarter, where doubling
+/// would leave half of the memory of a million unused.
+pub(super) fn growth(filled: usize) -> usize {
+    (filled / 4).saturating_add(4)
+}
+
 /// The place of a number that is in no heap.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
@@ -58,6 +68,9 @@ impl Heap {
     /// Takes in a number that is in no heap.
     pub(super) fn insert(&mut self, entry: Entry, places: &mut impl Places) {
         let place = self.entries.len();
+        if place == self.entries.capacity() {
+            self.entries.reserve_exact(growth(place));
+        }
         self.entries.push(entry);
         self.rise(place, entry, places);
     }
@@ -78,8 +91,9 @@ impl Heap {
         if last != gone {
             self.settle(place, last, last.at < gone.at, places);
         }
-        if self.entries.len() < self.entries.capacity() / SPARSE {
-            self.entries.shrink_to(self.entries.len().saturating_mul(2));
+        if self.entries.capacity() > SMALL && self.entries.len() < self.entries.capacity() / SPARSE
+        {
+            self.shrink();
         }
     }
 
@@ -88,7 +102,12 @@ impl Heap {
         self.entries.retain(is_kept);
         // In order it is a heap as well.
         self.entries.sort_unstable_by_key(|entry| entry.at);
-        self.entries.shrink_to(self.entries.len().saturating_mul(2));
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        let entries = self.entries.len();
+        self.entries.shrink_to(entries.saturating_add(growth(entries)));
     }
 
     fn settle(&mut self, place: usize, entry: Entry, up: bool, places: &mut impl Places) {

@@ -7,7 +7,9 @@
 //! of its calls are out at once. Lanes that have something due stand in one heap by
 //! that due time; those that will have stand in another by when they wake; a lane
 //! without a free place stands in neither. So holding an upstream back moves one
-//! lane, whatever the number of its targets.
+//! lane, whatever the number of its targets. Every operation costs the logarithm of a
+//! number, on average: who leaves a heap from its midst leaves a stale entry, and now
+//! and then somebody pays for clearing them all away.
 
 mod lane;
 
@@ -15,7 +17,7 @@ use std::collections::HashMap;
 
 pub(super) use self::lane::Hold;
 use self::lane::{Lane, Lanes, Stand};
-use super::heap::{Entry, Heap, NOWHERE, Unkept};
+use super::heap::{Entry, Heap, NOWHERE, Unkept, growth};
 use crate::moment::Moment;
 use crate::upstream::Upstream;
 use foldhash::fast::RandomState;
@@ -110,14 +112,12 @@ impl Queue {
         self.now = self.now.max(now);
     }
 
-    /// Returns the latest time heard of.
-    pub(super) fn now(&self) -> Moment {
-        self.now
-    }
-
     /// Returns when there is something to do next, as far as time alone decides: a
     /// time that is past where there is now.
     pub(super) fn wakes_at(&self) -> Option<Moment> {
+        if self.in_flight >= self.concurrency {
+            return None;
+        }
         let (ready, asleep) = (self.ready.first(), self.asleep.first());
         ready.into_iter().chain(asleep).map(|lane| lane.at).min()
     }
@@ -140,7 +140,12 @@ impl Queue {
         // Numbers are dealt out without gaps: at most one is missing.
         match self.slots.get_mut(index as usize) {
             Some(slot) => slot.lane = lane,
-            None => self.slots.push(Slot { due, lane, stamp: 1 }),
+            None => {
+                if self.slots.len() == self.slots.capacity() {
+                    self.slots.reserve_exact(growth(self.slots.len()));
+                }
+                self.slots.push(Slot { due, lane, stamp: 1 });
+            }
         }
         self.wait(index, due);
     }
@@ -212,24 +217,21 @@ impl Queue {
         }
     }
 
-    /// Holds a lane back until then; a longer hold stays as it is.
+    /// Holds a lane back until then; what is firm stays as firm as it is.
     pub(super) fn hold(&mut self, lane: u32, until: Moment, hold: Hold) {
         let Some(known) = self.lanes.get_mut(lane) else { return };
-        if until > known.held_until {
-            known.held_until = until;
-            known.hold = hold;
-            self.stand(lane);
+        match hold {
+            Hold::Firm => known.firm_until = known.firm_until.max(until),
+            Hold::Loose { look_at } => (known.loose_until, known.look_at) = (until, look_at),
         }
+        self.stand(lane);
     }
 
     /// Ends a hold that was a guess.
     pub(super) fn loosen(&mut self, lane: u32) {
-        match self.lanes.get_mut(lane) {
-            Some(known) if known.hold == Hold::Loose && known.held_until > self.now => {
-                known.held_until = Moment::START;
-                self.stand(lane);
-            }
-            Some(_) | None => {}
+        if let Some(known) = self.lanes.get_mut(lane).filter(|known| known.look_at > self.now) {
+            (known.loose_until, known.look_at) = (Moment::START, Moment::START);
+            self.stand(lane);
         }
     }
 
@@ -255,7 +257,7 @@ impl Queue {
 
     /// Returns until when a lane is held back, or was last.
     pub(super) fn held_until(&self, lane: u32) -> Moment {
-        self.lanes.get(lane).map_or(Moment::START, |lane| lane.held_until)
+        self.lanes.get(lane).map_or(Moment::START, |lane| lane.firm_until.max(lane.loose_until))
     }
 
     /// Returns how many calls are out.
@@ -313,7 +315,7 @@ impl Queue {
         let (was, place) = (known.stand, known.place);
         let (stand, at) = match known.waiting.first() {
             Some(head) if known.in_flight < self.per_upstream => {
-                match head.at.max(known.held_until) {
+                match head.at.max(known.firm_until).max(known.look_at) {
                     wakes if wakes > self.now => (Stand::Asleep, wakes),
                     _ => (Stand::Ready, head.at),
                 }

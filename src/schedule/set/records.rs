@@ -64,7 +64,8 @@ where
     /// those that are being called. Interval, failures and times are the record's,
     /// so set intervals that have changed afterwards. A time further ahead than the
     /// longest of interval, ladder, floor and
-    /// [`max_retry_after`](super::PollSetBuilder::max_retry_after) was written by a clock
+    /// [`max_retry_after`](super::PollSetBuilder::max_retry_after) (and so one that a
+    /// judge's `DueAt` has set for a day far away) was written by a clock
     /// that was wrong, and is cut to that; all that are cut are spread over the last
     /// interval before it.
     pub fn restore(&mut self, records: &[TargetRecord], name: impl Fn(&T) -> String) -> usize {

@@ -11,6 +11,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use super::call::Ticket;
+use super::heap::growth;
 use super::queue::{Hold, Queue, Turn};
 use super::spread;
 use super::target::{TargetId, TargetInfo};
@@ -106,6 +107,9 @@ impl<T> Targets<T> {
         let interval = interval.unwrap_or(self.rules.interval);
         let stamp = NonZeroU32::new(self.last_stamp.wrapping_add(1)).unwrap_or(NonZeroU32::MIN);
         self.last_stamp = stamp.get();
+        if self.all.len() == self.all.capacity() {
+            self.all.reserve_exact(growth(self.all.len()));
+        }
         let index = self.all.insert(Target {
             data: target,
             interval: nanos(interval),
@@ -199,12 +203,7 @@ impl<T> Targets<T> {
 
     /// Says what there is to do now.
     pub(super) fn next(&mut self) -> Turn {
-        // What was due at the last answer is due now as well, and longer than what
-        // fell due since: only who finds nothing has to read the clock.
-        match self.queue.next(self.queue.now()) {
-            Turn::Until(_) | Turn::Idle => self.queue.next(self.now()),
-            call @ Turn::Call(_) => call,
-        }
+        self.queue.next(self.now())
     }
 
     /// Takes in what an answer means that came at `now`; nothing where the target
@@ -245,13 +244,22 @@ impl<T> Targets<T> {
         }
         match next {
             Next::NotSent { until } => {
-                let until = ambient::moment(born, until).max(now.after(LEAST));
-                self.queue.hold(lane, until, hold);
+                let soon = now.after(LEAST);
+                let hold = match hold {
+                    Hold::Firm => Hold::Firm,
+                    Hold::Loose { look_at } => Hold::Loose { look_at: look_at.max(soon) },
+                };
+                self.queue.hold(lane, ambient::moment(born, until).max(soon), hold);
             }
             Next::Ok => self.queue.loosen(lane),
             Next::Failed { .. } | Next::DueAt(_) => {}
         }
         Some(Outlook { failures, due: due.max(self.queue.held_until(lane)) })
+    }
+
+    /// Returns whether a target is there and is not being called.
+    pub(super) fn waits(&self, id: TargetId) -> bool {
+        self.has(id) && !self.queue.is_called(id.index)
     }
 
     pub(super) fn has(&self, id: TargetId) -> bool {

@@ -11,8 +11,12 @@ use crate::upstream::Upstream;
 pub(in crate::schedule::set) enum Hold {
     /// Nothing but time ends it.
     Firm,
-    /// A guess: a good answer from the upstream ends it as well.
-    Loose,
+    /// A guess: a good answer from the upstream ends it as well, and so does a look
+    /// at whoever knows.
+    Loose {
+        /// When to look.
+        look_at: Moment,
+    },
 }
 
 /// One upstream.
@@ -26,8 +30,11 @@ pub(super) struct Lane {
     /// How many targets it has, those that are called included.
     pub(super) targets: u32,
     pub(super) in_flight: u32,
-    pub(super) held_until: Moment,
-    pub(super) hold: Hold,
+    /// Nothing is called before.
+    pub(super) firm_until: Moment,
+    /// Nothing will be called before, it seems; nothing is before it is time to look.
+    pub(super) loose_until: Moment,
+    pub(super) look_at: Moment,
     pub(super) stand: Stand,
     pub(super) place: u32,
     /// Its number among all lanes there ever were, and how many targets it was
@@ -60,8 +67,9 @@ impl Lane {
             stale: 0,
             targets: 0,
             in_flight: 0,
-            held_until: Moment::START,
-            hold: Hold::Firm,
+            firm_until: Moment::START,
+            loose_until: Moment::START,
+            look_at: Moment::START,
             stand: Stand::Parked,
             place: NOWHERE,
             number,

@@ -64,7 +64,8 @@ struct Model {
     targets: Vec<Listed>,
     /// Of targets that are gone as well.
     calls: Vec<Out>,
-    holds: Vec<(usize, Moment, Hold)>,
+    /// Until when each upstream is held: surely, and by a guess.
+    holds: Vec<(usize, Moment, Moment)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +87,7 @@ struct Out {
 impl Model {
     fn held_until(&self, upstream: usize) -> Moment {
         let hold = self.holds.iter().find(|hold| hold.0 == upstream);
-        hold.map_or(Moment::START, |hold| hold.1)
+        hold.map_or(Moment::START, |hold| hold.1.max(hold.2))
     }
 
     fn has_room(&self, upstream: usize) -> bool {
@@ -206,21 +207,25 @@ fn run(script: Vec<Act>) -> Result<(), TestCaseError> {
             Act::Hold { target, wait, firm } => {
                 if let Some((_, target)) = pick(&model.targets, target) {
                     let until = later(wait);
-                    let hold = if firm { Hold::Firm } else { Hold::Loose };
+                    let hold = if firm { Hold::Firm } else { Hold::Loose { look_at: until } };
                     queue.hold(queue.lane(target.index), until, hold);
-                    if until > model.held_until(target.upstream) {
-                        model.holds.retain(|hold| hold.0 != target.upstream);
-                        model.holds.push((target.upstream, until, hold));
-                    }
+                    let known = model.holds.iter().find(|hold| hold.0 == target.upstream);
+                    let (_, surely, guess) =
+                        known.copied().unwrap_or((0, Moment::START, Moment::START));
+                    let (surely, guess) =
+                        if firm { (surely.max(until), guess) } else { (surely, until) };
+                    model.holds.retain(|hold| hold.0 != target.upstream);
+                    model.holds.push((target.upstream, surely, guess));
                 }
             }
             Act::Loosen(target) => {
                 if let Some((_, target)) = pick(&model.targets, target) {
                     queue.loosen(queue.lane(target.index));
-                    let now = model.now;
-                    model.holds.retain(|&(upstream, until, hold)| {
-                        upstream != target.upstream || hold == Hold::Firm || until <= now
-                    });
+                    for hold in &mut model.holds {
+                        if hold.0 == target.upstream {
+                            hold.2 = Moment::START;
+                        }
+                    }
                 }
             }
             Act::Pass(time) => model.now = later(time),
@@ -234,6 +239,12 @@ fn run(script: Vec<Act>) -> Result<(), TestCaseError> {
         }
         // The queue counts on the time that it was told last.
         let (turn, best) = model.next();
+        let wakes = queue.wakes_at();
+        match turn {
+            Turn::Call(_) => prop_assert!(wakes.is_some_and(|wakes| wakes <= model.now)),
+            Turn::Until(then) => prop_assert_eq!(wakes, Some(then)),
+            Turn::Idle => prop_assert_eq!(wakes, None),
+        }
         match queue.next(model.now) {
             Turn::Call(index) => prop_assert!(best.contains(&index), "{index} before {best:?}"),
             other => prop_assert_eq!(other, turn),
@@ -306,10 +317,38 @@ fn a_shorter_hold_does_not_shorten_a_longer_one() {
     let lane = queue.lane(0);
     queue.hold(lane, at(100), Hold::Firm);
 
-    queue.hold(lane, at(50), Hold::Loose);
+    queue.hold(lane, at(50), Hold::Loose { look_at: at(50) });
     queue.loosen(lane);
 
     assert_eq!(queue.next(at(60)), Turn::Until(at(100)));
+}
+
+#[test]
+fn a_guess_that_is_longer_loosens_nothing_that_is_firm() {
+    let mut queue = queue(1);
+    let lane = queue.lane(0);
+    queue.hold(lane, at(100), Hold::Firm);
+
+    queue.hold(lane, at(500), Hold::Loose { look_at: at(500) });
+    assert_eq!(queue.next(at(60)), Turn::Until(at(500)));
+    queue.loosen(lane);
+
+    assert_eq!(queue.next(at(60)), Turn::Until(at(100)));
+}
+
+#[test]
+fn a_guess_is_told_whole_and_looked_at_before() {
+    let mut queue = queue(1);
+    let lane = queue.lane(0);
+
+    queue.hold(lane, at(500), Hold::Loose { look_at: at(30) });
+    assert_eq!(queue.held_until(lane), at(500));
+    assert_eq!(queue.next(at(10)), Turn::Until(at(30)));
+    assert_eq!(queue.next(at(30)), Turn::Call(0));
+
+    // Whoever looked says when to look again.
+    queue.hold(lane, at(500), Hold::Loose { look_at: at(60) });
+    assert_eq!(queue.next(at(30)), Turn::Until(at(60)));
 }
 
 #[test]
