@@ -154,3 +154,40 @@ async fn whoever_has_no_record_stays_as_it_is_and_records_without_a_target_are_n
     assert_eq!(set.len(), 2);
     assert_eq!(set.wakes_at(), Some(START + DAY));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_ladder_may_reach_further_than_hints() {
+    let began = now();
+    let ladder = Ladder::new(secs(60), secs(1800));
+    let ask = service_fn(|()| ready(Ok::<_, Infallible>(())));
+    let mut set = PollSet::builder(ask, |_: &&'static str| ())
+        .policy(SyncPolicy { interval: secs(10), ladder, ..SyncPolicy::default() })
+        .max_retry_after(secs(60))
+        .wall_clock(move || START + DAY + (now() - began))
+        .build();
+    let id = set.add(Upstream::named("a"), "a");
+    let mut record = TargetRecord::new("a", secs(10));
+    record.due_at = Some(START + 1000 * DAY);
+
+    set.restore(&[record], name);
+
+    assert_eq!(set.get(id).unwrap().due_at(), START + DAY + secs(1800));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_being_called_is_left_to_its_answer() {
+    let ask = service_fn(|()| async {
+        tokio::time::sleep(secs(10)).await;
+        Ok::<_, Infallible>(())
+    });
+    let mut set = PollSet::new(ask, |_: &&'static str| ());
+    let id = set.add(Upstream::named("a"), "a");
+    assert!(support::poll_once(std::pin::pin!(set.next())).is_pending());
+    let mut record = TargetRecord::new("a", secs(10));
+    record.consecutive_failures = 9;
+
+    assert_eq!(set.restore(&[record], name), 0);
+
+    assert_eq!(set.get(id).unwrap().consecutive_failures(), 0);
+    assert_eq!(set.get(id).unwrap().interval(), secs(300));
+}

@@ -91,9 +91,9 @@ async fn when_a_hold_is_over_the_longest_overdue_goes_first_though_nobody_answer
     let service = RateLimit::new(service, Rate::new(1, secs(10)));
     let is_held = AtomicBool::new(false);
     let mut set = PollSet::builder(service, |target: &u32| *target)
-        .judge(move |_| match is_held.swap(true, Ordering::SeqCst) {
-            false => Next::NotSent { until: start + secs(5) },
-            true => Next::Ok,
+        .judge(move |_| {
+            let was_held = is_held.swap(true, Ordering::SeqCst);
+            if was_held { Next::Ok } else { Next::NotSent { until: start + secs(5) } }
         })
         .spread(Duration::ZERO)
         .per_upstream(100)

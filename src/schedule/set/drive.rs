@@ -78,6 +78,15 @@ enum Step<A> {
     Ended,
 }
 
+/// Whom to call.
+enum Choice {
+    Call(u32),
+    /// Nobody, but that may be otherwise at once.
+    Again,
+    /// Nobody, until something happens.
+    Wait,
+}
+
 impl<S, T, M, R> PollSet<S, T, M, R>
 where
     S: Service<R>,
@@ -143,9 +152,10 @@ where
 
     /// Begins a call, if one is due and may be.
     fn begin(&mut self, cx: &mut Context<'_>) -> Step<S::Response> {
-        let (index, step) = match self.choose(cx) {
-            Ok(index) => (Some(index), Step::Wait),
-            Err(step) => (None, step),
+        let (index, otherwise) = match self.choose(cx) {
+            Choice::Call(index) => (Some(index), Step::Wait),
+            Choice::Wait => (None, Step::Wait),
+            Choice::Again => (None, Step::Again),
         };
         // Whoever was told to wait for readiness may have been given it since, and
         // would keep it from everybody else. So the call it was for is made, as one
@@ -154,15 +164,15 @@ where
         let promised = self.readying.filter(|&id| self.targets.waits(id)).map(|id| id.index);
         let Some(index) = index.or(promised) else {
             self.readying = None;
-            return step;
+            return otherwise;
         };
-        let Some((id, target)) = self.targets.at(index) else { return step };
+        let Some((id, target)) = self.targets.at(index) else { return otherwise };
         // Whom to call is known, so what the service reserves is used at once.
         let readied = match self.service.poll_ready(cx) {
             Poll::Ready(readied) => readied,
             Poll::Pending => {
                 self.readying.get_or_insert(id);
-                return step;
+                return otherwise;
             }
         };
         self.readying = None;
@@ -175,23 +185,23 @@ where
     }
 
     /// Says whom to call now, or what to do instead.
-    fn choose(&mut self, cx: &mut Context<'_>) -> Result<u32, Step<S::Response>> {
+    fn choose(&mut self, cx: &mut Context<'_>) -> Choice {
         let Targets { is_paused, is_ending, .. } = self.targets;
         if is_paused || is_ending {
-            return Err(Step::Wait);
+            return Choice::Wait;
         }
         let index = match self.targets.next() {
             Turn::Call(index) => index,
-            Turn::Until(wakes) => return Err(self.sleep(self.targets.instant(wakes), cx)),
-            Turn::Idle => return Err(Step::Wait),
+            Turn::Until(wakes) => return self.sleep(self.targets.instant(wakes), cx),
+            Turn::Idle => return Choice::Wait,
         };
         let lane = self.targets.queue.lane(index);
         if let Some(until) = self.held_until(lane) {
             let until = self.targets.moment(until).max(self.targets.now().after(LEAST));
             self.targets.queue.hold(lane, until, self.loose(until));
-            return Err(Step::Again);
+            return Choice::Again;
         }
-        Ok(index)
+        Choice::Call(index)
     }
 
     /// Asks a call for its answer once, and puts it with the others if it has none.
@@ -268,14 +278,14 @@ where
     }
 
     /// Waits until then.
-    fn sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Step<S::Response> {
+    fn sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Choice {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
         if timer.deadline() != until {
             timer.as_mut().reset(until);
         }
         match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Step::Again,
-            Poll::Pending => Step::Wait,
+            Poll::Ready(()) => Choice::Again,
+            Poll::Pending => Choice::Wait,
         }
     }
 }

@@ -138,14 +138,13 @@ impl Queue {
         known.added = known.added.saturating_add(1);
         known.targets = known.targets.saturating_add(1);
         // Numbers are dealt out without gaps: at most one is missing.
-        match self.slots.get_mut(index as usize) {
-            Some(slot) => slot.lane = lane,
-            None => {
-                if self.slots.len() == self.slots.capacity() {
-                    self.slots.reserve_exact(growth(self.slots.len()));
-                }
-                self.slots.push(Slot { due, lane, stamp: 1 });
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.lane = lane;
+        } else {
+            if self.slots.len() == self.slots.capacity() {
+                self.slots.reserve_exact(growth(self.slots.len()));
             }
+            self.slots.push(Slot { due, lane, stamp: 1 });
         }
         self.wait(index, due);
     }

@@ -141,6 +141,7 @@ fn pick<T: Clone>(from: &[T], index: Index) -> Option<(usize, T)> {
     (!from.is_empty()).then(|| (index.index(from.len()), index.get(from).clone()))
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm for each act")]
 fn run(script: Vec<Act>) -> Result<(), TestCaseError> {
     let mut queue = Queue::new(CONCURRENCY, PER_UPSTREAM);
     let mut model =
