@@ -37,10 +37,10 @@ use crate::error::{BoxError, Error};
 ///
 /// | the judge says | the next poll is due | counted |
 /// |---|---|---|
-/// | [`Next::Ok`] | after the interval | the failures are forgotten |
-/// | [`Next::Failed`] | after the longer of ladder and hint | one failure |
-/// | [`Next::NotSent`] | then | nothing |
-/// | [`Next::DueAt`] | then | a success, where the service answered |
+/// | [`Next::Ok`](super::Next::Ok) | after the interval | the failures are forgotten |
+/// | [`Next::Failed`](super::Next::Failed) | after the longer of ladder and hint | one failure |
+/// | [`Next::NotSent`](super::Next::NotSent) | then | nothing |
+/// | [`Next::DueAt`](super::Next::DueAt) | then | a success, where the service answered |
 ///
 /// It lives in the task that polls it: nothing is spawned, and nothing happens
 /// while nobody asks for the next result. Giving up on [`next`](Self::next) loses
