@@ -121,9 +121,9 @@ async fn node(stop: impl Future<Output = std::io::Result<()>>) -> Result<(), Box
 
 fn introduce(book: &PeerBook) {
     print(&format!(
-        "A node syncs with {} peers every {INTERVAL:?} for {LASTING:?}. `limited` answers three\n\
-         times in 5s, `down` does not listen, `slow` takes 2s (the node waits {PATIENCE:?}),\n\
-         `forked` has another history, `fine` has an outage from 4.5s to 9s.\n\n",
+        "A node syncs with {} peers every {INTERVAL:?} for {LASTING:?}. `limited` wants a pause of\n\
+         4s after three answers, `down` does not listen, `slow` takes 2s (the node waits\n\
+         {PATIENCE:?}), `forked` has another history, `fine` fails its fifth to seventh request.\n\n",
         book.peers().count(),
     ));
 }

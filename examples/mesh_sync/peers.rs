@@ -21,7 +21,7 @@ use crate::clock::Stopwatch;
 /// How a peer behaves.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) enum Manner {
-    /// Answers three requests in five seconds, and refuses more with a 429.
+    /// Answers three requests, then refuses with a 429 until four seconds are over.
     Limited,
     /// Nobody listens at its port.
     Down,
@@ -29,7 +29,7 @@ pub(crate) enum Manner {
     Slow,
     /// Has another history than everybody else.
     Forked,
-    /// Answers; but for the time of its outage.
+    /// Answers; but for its outage.
     Fine,
 }
 
@@ -37,11 +37,12 @@ pub(crate) enum Manner {
 pub(crate) const MANNERS: [Manner; 5] =
     [Manner::Limited, Manner::Down, Manner::Slow, Manner::Forked, Manner::Fine];
 
-const REQUESTS: u32 = 3;
-const WINDOW: Duration = Duration::from_secs(5);
+// Both go by what they are asked, so that the story is the same on a busy machine.
+const ANSWERS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(4);
 
-/// When the fine peer has an outage.
-const OUTAGE: std::ops::Range<Duration> = Duration::from_millis(4500)..Duration::from_secs(9);
+/// Which of its requests the fine peer fails.
+const OUTAGE: std::ops::RangeInclusive<u32> = 5..=7;
 
 impl Manner {
     pub(crate) fn label(self) -> &'static str {
@@ -59,49 +60,54 @@ impl Manner {
 struct Site {
     manner: Manner,
     clock: Stopwatch,
-    window: Mutex<Window>,
+    asked: Mutex<Asked>,
 }
 
-/// The window that the limited peer counts in.
+/// What a peer has been asked.
 #[derive(Default)]
-struct Window {
-    ends: Duration,
-    used: u32,
+struct Asked {
+    /// How often, since the last pause.
+    times: u32,
+    /// When the pause ends that the limited peer has asked for.
+    pause_ends: Option<Duration>,
 }
 
 impl Site {
     async fn answer(&self) -> Response<Full<Bytes>> {
         let now = self.clock.elapsed();
+        let times = match self.ask(now) {
+            Ok(times) => times,
+            Err(wait) => return refusal(wait),
+        };
         match self.manner {
-            Manner::Limited => {
-                if let Err(wait) = self.limit(now) {
-                    return refusal(wait);
-                }
-            }
             Manner::Slow => sleep(Duration::from_secs(2)).await,
             Manner::Forked => return Response::new(Full::from("other 1")),
-            Manner::Fine if OUTAGE.contains(&now) => {
+            Manner::Fine if OUTAGE.contains(&times) => {
                 let mut response = Response::new(Full::default());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 return response;
             }
-            Manner::Fine | Manner::Down => {}
+            Manner::Fine | Manner::Limited | Manner::Down => {}
         }
         // A block every half a second.
         let height = now.as_millis().div_ceil(500);
         Response::new(Full::from(format!("main {height}")))
     }
 
-    fn limit(&self, now: Duration) -> Result<(), Duration> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= window.ends {
-            *window = Window { ends: now.saturating_add(WINDOW), used: 0 };
+    /// Counts a request; says how long to wait, if the peer has had enough.
+    fn ask(&self, now: Duration) -> Result<u32, Duration> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.manner == Manner::Limited {
+            if asked.pause_ends.is_some_and(|ends| now >= ends) {
+                *asked = Asked::default();
+            }
+            if asked.times == ANSWERS {
+                let ends = *asked.pause_ends.get_or_insert(now.saturating_add(PAUSE));
+                return Err(ends.saturating_sub(now));
+            }
         }
-        if window.used == REQUESTS {
-            return Err(window.ends.saturating_sub(now));
-        }
-        window.used = window.used.saturating_add(1);
-        Ok(())
+        asked.times = asked.times.saturating_add(1);
+        Ok(asked.times)
     }
 }
 
@@ -129,7 +135,7 @@ pub(crate) async fn start(manner: Manner, clock: Stopwatch) -> io::Result<String
     }
     let listener = TcpListener::bind(any).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let site = Site { manner, clock, window: Mutex::default() };
+    let site = Site { manner, clock, asked: Mutex::default() };
     tokio::spawn(accept(listener, Arc::new(site)));
     Ok(url)
 }
