@@ -129,9 +129,16 @@ async fn a_cycle_by_hand_puts_the_next_one_off() {
 
     run(&mut cycle.clone()).await;
     let began = now();
+    let mut watch = poller.handle().watch();
+    let seen = tokio::spawn(async move {
+        watch.changed().await;
+        now()
+    });
     poller.next().await.unwrap();
 
     assert_eq!(now() - began, secs(300));
+    // Nothing was begun before, not even in vain.
+    assert_eq!(seen.await.unwrap() - began, secs(300));
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +190,7 @@ async fn whoever_wants_a_cycle_gets_it_after_the_one_that_is_out() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_the_turn_is_no_part_of_a_run() {
     let (mesh, wall) = (Mesh::default(), Wall::new());
-    mesh.says(A, [after(49, Reply::Down), after(49, Reply::Ok)]);
+    mesh.says(A, [after(49, Reply::Ok), after(49, Reply::Ok)]);
     let short = SyncPolicy { run_lease: secs(50), ..policy() };
     let cycle = mesh.builder(&wall, &[A]).policy(short).build();
     let first = tokio::spawn(cycle.clone().oneshot(()));
@@ -191,11 +198,12 @@ async fn waiting_for_the_turn_is_no_part_of_a_run() {
     let mut poller = Poller::cycle(cycle.clone());
     poller.handle().trigger();
 
-    // Forty-eight seconds for the turn; then A is cooling, and nothing is sent.
+    // Forty-eight seconds for the turn, and as long for the run: a lease and a half.
+    let began = now();
     let polled = poller.next().await.unwrap();
 
     first.await.unwrap().unwrap();
     assert!(polled.result.is_ok());
-    assert_eq!(cycle.book().peer(A).unwrap().failure_count, 1);
-    assert_eq!(poller.next().await.unwrap().state.last_outcome, Outcome::Ok);
+    assert_eq!(polled.state.last_outcome, Outcome::Ok);
+    assert_eq!((mesh.called().len(), now() - began), (2, secs(48 + 49)));
 }
