@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use http::header::RETRY_AFTER;
 use http::{Extensions, HeaderMap, StatusCode};
 
-use crate::hint;
+use crate::hint::{self, Dialect};
 
 /// What a response says about limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,12 +40,13 @@ pub struct Head<'a> {
     headers: &'a HeaderMap,
     extensions: Option<&'a Extensions>,
     received_at: Option<SystemTime>,
+    quota: Option<Dialect>,
 }
 
 impl<'a> Head<'a> {
     /// Creates a head that was received at that time, for tests of classifiers.
     pub const fn new(status: StatusCode, headers: &'a HeaderMap, received_at: SystemTime) -> Self {
-        Self { status, headers, extensions: None, received_at: Some(received_at) }
+        Self { status, headers, extensions: None, received_at: Some(received_at), quota: None }
     }
 
     /// A head that has just been received; the clock is read when somebody asks.
@@ -54,7 +55,15 @@ impl<'a> Head<'a> {
         headers: &'a HeaderMap,
         extensions: Option<&'a Extensions>,
     ) -> Self {
-        Self { status, headers, extensions, received_at: None }
+        Self { status, headers, extensions, received_at: None, quota: None }
+    }
+
+    /// Sets whether [`standard`] heeds quota signals in this head, and in which
+    /// dialect; a layer sets what its
+    /// [`quota_signals`](crate::RetryAfterBackoffLayerBuilder::quota_signals) say.
+    #[must_use]
+    pub const fn quota_signals(self, dialect: Option<Dialect>) -> Self {
+        Self { quota: dialect, ..self }
     }
 
     /// Returns the status.

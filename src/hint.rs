@@ -56,6 +56,7 @@ mod duration;
 mod item;
 mod list;
 mod number;
+mod quota;
 mod scan;
 mod wall;
 
@@ -64,6 +65,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{AGE, AsHeaderName, DATE, RETRY_AFTER};
 
+pub use self::quota::Dialect;
 use self::wall::WallTime;
 
 /// Headers that count in milliseconds.
@@ -113,6 +115,15 @@ pub fn from_headers(headers: &HeaderMap, received_at: SystemTime) -> Option<Dura
         let now = now(headers, received_at);
         longest(headers, RETRY_AFTER, |item| item::wait(item, now)).or_else(|| exact.max())
     })
+}
+
+/// Reads how long a quota that is used up stays so, counted from the response's receipt.
+pub fn from_quota(
+    _headers: &HeaderMap,
+    _received_at: SystemTime,
+    _dialect: Dialect,
+) -> Option<Duration> {
+    None
 }
 
 /// Returns the longest wait in all lines of a header.

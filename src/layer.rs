@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use crate::classify::Classify;
 use crate::cooldown::Rules;
 use crate::cooldowns::{Cooldowns, CooldownsBuilder};
+use crate::hint::Dialect;
 use crate::key::Key;
 use crate::ladder::Ladder;
 use crate::permit::Shared;
@@ -62,6 +63,7 @@ impl RetryAfterBackoffLayer {
             forget_after: None,
             key: None,
             classifier: None,
+            quota: None,
             cooldowns: None,
         }
     }
@@ -110,6 +112,7 @@ pub struct RetryAfterBackoffLayerBuilder {
     forget_after: Option<Duration>,
     key: Option<Arc<dyn Key>>,
     classifier: Option<Arc<dyn Classify>>,
+    quota: Option<Dialect>,
     cooldowns: Option<Cooldowns>,
 }
 
@@ -201,6 +204,17 @@ impl RetryAfterBackoffLayerBuilder {
         self
     }
 
+    /// Heeds what upstreams say of their quotas; by default only a refusal counts.
+    ///
+    /// A success that leaves nothing then starts a cooldown until the quota is
+    /// there again: the best refusal is the one that never happens. See
+    /// [`hint::from_quota`](crate::hint::from_quota) for the headers, and
+    /// [`Dialect`] for what their numbers mean.
+    pub fn quota_signals(mut self, dialect: Dialect) -> Self {
+        self.quota = Some(dialect);
+        self
+    }
+
     /// Joins an existing table instead of making one.
     ///
     /// Size and forgetting are the table's; everything else is each layer's own.
@@ -213,8 +227,8 @@ impl RetryAfterBackoffLayerBuilder {
     #[must_use]
     pub fn build(self) -> RetryAfterBackoffLayer {
         let cooldowns = self.cooldowns.clone().unwrap_or_else(|| self.table().build());
-        let Self { rules, key, classifier, .. } = self;
-        let shared = Shared { cooldowns, rules, key, classifier };
+        let Self { rules, key, classifier, quota, .. } = self;
+        let shared = Shared { cooldowns, rules, key, classifier, quota };
         RetryAfterBackoffLayer { shared: Arc::new(shared) }
     }
 
@@ -233,6 +247,7 @@ impl fmt::Debug for RetryAfterBackoffLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryAfterBackoffLayerBuilder")
             .field("rules", &self.rules)
+            .field("quota", &self.quota)
             .field("max_upstreams", &self.max_upstreams)
             .field("forget_after", &self.forget_after)
             .field("cooldowns", &self.cooldowns)

@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-use http::{Extensions, HeaderMap, StatusCode, Uri};
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+use tokio::time::Instant;
 
 use crate::upstream::Upstream;
 
@@ -15,6 +16,9 @@ use crate::upstream::Upstream;
 /// Implemented for [`http::Request`]. For a client with a request type of its
 /// own, implement it for that type.
 pub trait Outgoing {
+    /// Returns the method.
+    fn method(&self) -> &Method;
+
     /// Returns the scheme, if the request tells one.
     fn scheme(&self) -> Option<&str>;
 
@@ -29,6 +33,13 @@ pub trait Outgoing {
 
     /// Returns the extensions, where the request has them.
     fn extensions(&self) -> Option<&Extensions>;
+
+    /// Returns until when the caller wants an answer, where the request says so
+    /// and is sent at `now`.
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        let _ = now;
+        None
+    }
 }
 
 /// A response, as far as the layer looks at it.
@@ -55,6 +66,11 @@ pub trait Incoming {
 }
 
 impl<B> Outgoing for http::Request<B> {
+    #[inline]
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
     #[inline]
     fn scheme(&self) -> Option<&str> {
         self.uri().scheme_str()

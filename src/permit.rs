@@ -11,8 +11,9 @@ use http::uri::Authority;
 use crate::ambient;
 use crate::classify::{self, Head, Verdict};
 use crate::cooldown::{Ending, Refusal, Role, Rules};
-use crate::cooldowns::Cooldowns;
+use crate::cooldowns::{Admission, Cooldowns};
 use crate::error::RateLimited;
+use crate::hint::Dialect;
 use crate::key::{self, Key};
 use crate::message::{Incoming, Outgoing};
 use crate::upstream::{Draft, Upstream};
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) key: Option<Arc<dyn Key>>,
     /// None for the standard classifier, which needs none either.
     pub(crate) classifier: Option<Arc<dyn classify::Classify>>,
+    /// None where what remains of a quota says nothing as long as something does.
+    pub(crate) quota: Option<Dialect>,
 }
 
 impl Shared {
@@ -66,6 +69,49 @@ impl Shared {
         }
     }
 
+    /// Decides whether a call may leave that entered in that generation, while
+    /// somebody was in trouble.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the request's upstream is held back.
+    #[inline]
+    pub(crate) fn admit<R: Outgoing>(
+        self: &Arc<Self>,
+        request: &R,
+        generation: u64,
+    ) -> Result<Permit, RateLimited> {
+        let upstream = match self.quickly(request) {
+            Some(upstream) => upstream,
+            None => match self.with_care(request) {
+                Ok(upstream) => upstream,
+                Err(destination) => return Ok(Permit::free(self, destination, generation)),
+            },
+        };
+        self.admit_to(upstream, generation)
+    }
+
+    /// Decides whether a call to that upstream may leave.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the upstream is held back.
+    #[inline]
+    pub(crate) fn admit_to(
+        self: &Arc<Self>,
+        upstream: Upstream,
+        generation: u64,
+    ) -> Result<Permit, RateLimited> {
+        match self.cooldowns.admit(&upstream, generation, &self.rules) {
+            Admission::Admitted { generation, role } => {
+                Ok(Permit::new(self, upstream, (generation, role)))
+            }
+            Admission::Rejected { notice, now } => {
+                Err(self.cooldowns.rejection(upstream, &notice, now))
+            }
+        }
+    }
+
     /// Notes the upstream of a request, to be named if it ever matters.
     #[inline]
     pub(crate) fn note<R: Outgoing>(&self, request: &R) -> Destination {
@@ -91,7 +137,8 @@ impl Shared {
     /// Returns what a response says.
     #[inline]
     pub(crate) fn classify<R: Incoming>(&self, response: &R) -> Verdict {
-        let head = Head::just_now(response.status(), response.headers(), response.extensions());
+        let head = Head::just_now(response.status(), response.headers(), response.extensions())
+            .quota_signals(self.quota);
         match &self.classifier {
             None => classify::standard(&head),
             Some(classifier) => classifier.classify(&head),
@@ -114,7 +161,7 @@ impl Permit {
         Self { shared: Arc::clone(shared), destination, generation, role: Role::Free }
     }
 
-    /// The permit of a probe, or of a call that holds a place.
+    /// The permit of a call in that role.
     #[inline]
     pub(crate) fn new(shared: &Arc<Shared>, upstream: Upstream, admitted: (u64, Role)) -> Self {
         let (generation, role) = admitted;
@@ -132,6 +179,7 @@ impl Permit {
     pub(crate) fn is_settled_by<R: Incoming>(&self, response: &R) -> bool {
         self.role == Role::Free
             && self.shared.classifier.is_none()
+            && self.shared.quota.is_none()
             && response.status().is_success()
     }
 

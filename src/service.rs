@@ -6,12 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
-use crate::cooldown::Role;
-use crate::cooldowns::{Admission, Cooldowns, Entered};
+use crate::cooldowns::{Cooldowns, Entered};
 use crate::error::{BoxError, Error};
 use crate::future::ResponseFuture;
 use crate::message::{Incoming, Outgoing};
-use crate::permit::{Destination, Permit, Shared};
+use crate::permit::{Permit, Shared};
 
 /// A service that holds calls back while their upstream is cooling down.
 ///
@@ -96,31 +95,10 @@ impl<S> RetryAfterBackoff<S> {
         S: Service<R> + Clone,
         R: Outgoing,
     {
-        let Shared { cooldowns, rules, .. } = &*self.shared;
-        let upstream = match self.shared.quickly(&request) {
-            Some(upstream) => upstream,
-            None => match self.shared.with_care(&request) {
-                Ok(upstream) => upstream,
-                Err(destination) => {
-                    let call = self.inner.call(request);
-                    let permit = Permit::free(&self.shared, destination, generation);
-                    return ResponseFuture::called(call, permit);
-                }
-            },
-        };
-        match cooldowns.admit(&upstream, generation, rules) {
-            Admission::Admitted { generation, role: Role::Free } => {
-                let call = self.inner.call(request);
-                let destination = Destination::Named(upstream);
-                ResponseFuture::called(call, Permit::free(&self.shared, destination, generation))
-            }
-            Admission::Admitted { generation, role } => {
-                // Should the inner service panic, the place or the probe is given back.
-                let permit = Permit::new(&self.shared, upstream, (generation, role));
-                ResponseFuture::called(self.inner.call(request), permit)
-            }
-            Admission::Rejected { notice, now } => {
-                let rejected = cooldowns.rejection(upstream, &notice, now);
+        match self.shared.admit(&request, generation) {
+            // Should the inner service panic, a place or the probe is given back.
+            Ok(permit) => ResponseFuture::called(self.inner.call(request), permit),
+            Err(rejected) => {
                 // The one place where a readied service is given up.
                 let fresh = self.inner.clone();
                 drop(std::mem::replace(&mut self.inner, fresh));

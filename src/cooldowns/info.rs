@@ -8,10 +8,12 @@ use tokio::time::Instant;
 use crate::cooldown::Cause;
 use crate::upstream::Upstream;
 
-/// The state of an upstream that is not Clear.
+/// The state of an upstream.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum State {
+    /// No refusal is in force; every call is admitted.
+    Clear,
     /// It refused; nothing is sent before the cooldown ends, then one probe.
     Cooling,
     /// The probe is out.

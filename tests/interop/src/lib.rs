@@ -1,0 +1,1 @@
+//! The layer on real clients, against real servers on loopback.
