@@ -46,7 +46,7 @@ impl Shared {
     /// Names the upstream of a request where that is quickly done, as it nearly
     /// always is.
     #[inline]
-    pub(crate) fn quickly<R: Outgoing>(&self, request: &R) -> Option<Upstream> {
+    fn quickly<R: Outgoing>(&self, request: &R) -> Option<Upstream> {
         let authority = request.authority().filter(|authority| !authority.is_empty())?;
         if self.key.is_some() {
             return None;
@@ -57,7 +57,7 @@ impl Shared {
     /// Names the upstream of a request, unless it is Clear and a note will do:
     /// whose name is too long to be copied is looked up before it is kept.
     #[cold]
-    pub(crate) fn with_care<R: Outgoing>(&self, request: &R) -> Result<Upstream, Destination> {
+    fn with_care<R: Outgoing>(&self, request: &R) -> Result<Upstream, Destination> {
         match self.note(request) {
             Destination::Long { scheme, authority } => {
                 let draft = Draft::origin(scheme.text(), authority.as_str());
@@ -69,34 +69,24 @@ impl Shared {
         }
     }
 
-    /// Decides whether a call may leave that entered in that generation, while
-    /// somebody was in trouble.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the request's upstream is held back.
+    /// Names the upstream of a request while somebody is in trouble, unless it is
+    /// Clear and a note will do.
     #[inline]
-    pub(crate) fn admit<R: Outgoing>(
-        self: &Arc<Self>,
-        request: &R,
-        generation: u64,
-    ) -> Result<Permit, RateLimited> {
-        let upstream = match self.quickly(request) {
-            Some(upstream) => upstream,
-            None => match self.with_care(request) {
-                Ok(upstream) => upstream,
-                Err(destination) => return Ok(Permit::free(self, destination, generation)),
-            },
-        };
-        self.admit_to(upstream, generation)
+    pub(crate) fn name<R: Outgoing>(&self, request: &R) -> Result<Upstream, Destination> {
+        match self.quickly(request) {
+            Some(upstream) => Ok(upstream),
+            None => self.with_care(request),
+        }
     }
 
     /// Decides whether a call to that upstream may leave.
     ///
+    /// For callers that have time: the service builds its answers where they go.
+    ///
     /// # Errors
     ///
     /// Fails where the upstream is held back.
-    #[inline]
+    #[allow(dead_code, reason = "of use to waiters and adapters")]
     pub(crate) fn admit_to(
         self: &Arc<Self>,
         upstream: Upstream,

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
-use crate::cooldowns::{Cooldowns, Entered};
+use crate::cooldowns::{Admission, Cooldowns, Entered};
 use crate::error::{BoxError, Error};
 use crate::future::ResponseFuture;
 use crate::message::{Incoming, Outgoing};
@@ -95,10 +95,23 @@ impl<S> RetryAfterBackoff<S> {
         S: Service<R> + Clone,
         R: Outgoing,
     {
-        match self.shared.admit(&request, generation) {
-            // Should the inner service panic, a place or the probe is given back.
-            Ok(permit) => ResponseFuture::called(self.inner.call(request), permit),
-            Err(rejected) => {
+        let upstream = match self.shared.name(&request) {
+            Ok(upstream) => upstream,
+            Err(destination) => {
+                let call = self.inner.call(request);
+                let permit = Permit::free(&self.shared, destination, generation);
+                return ResponseFuture::called(call, permit);
+            }
+        };
+        let Shared { cooldowns, rules, .. } = &*self.shared;
+        match cooldowns.admit(&upstream, generation, rules) {
+            Admission::Admitted { generation, role } => {
+                // Should the inner service panic, a place or the probe is given back.
+                let permit = Permit::new(&self.shared, upstream, (generation, role));
+                ResponseFuture::called(self.inner.call(request), permit)
+            }
+            Admission::Rejected { notice, now } => {
+                let rejected = cooldowns.rejection(upstream, &notice, now);
                 // The one place where a readied service is given up.
                 let fresh = self.inner.clone();
                 drop(std::mem::replace(&mut self.inner, fresh));
