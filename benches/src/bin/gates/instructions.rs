@@ -12,6 +12,10 @@ use crate::Gates;
 /// How many instructions the layer may add, by the bench's name for the case.
 const MOST: [(&str, f64); 3] = [("quiet", 220.0), ("others", 600.0), ("rejected", 500.0)];
 
+/// How many more it may add to a call on the healthy path with every feature on and
+/// none in use: none, but for how the compiler lays the same code out.
+const MOST_FOR_FEATURES: f64 = 4.0;
+
 pub(crate) fn run(gates: &mut Gates) {
     println!("\ninstructions of a call      all  over bare  gate");
     for (tool, install) in [
@@ -25,10 +29,22 @@ pub(crate) fn run(gates: &mut Gates) {
             return;
         }
     }
-    let counts = count();
+    let plain = judge(gates, &[]);
+    println!("with every feature on");
+    let featured = judge(gates, &["--features", "every"]);
+    if let (Some(plain), Some(featured)) = (plain, featured) {
+        let more = featured - plain;
+        let held = gates.hold(more <= MOST_FOR_FEATURES);
+        println!("features on, not in use             {more:>+6.0}  <= {MOST_FOR_FEATURES} {held}");
+    }
+}
+
+/// Judges a build with those features; returns what the healthy path costs in it.
+fn judge(gates: &mut Gates, features: &[&str]) -> Option<f64> {
+    let counts = count(features);
     let Some(bare) = counts.get("bare") else {
         println!("the bench failed: {}", gates.hold(false));
-        return;
+        return None;
     };
     println!("bare                     {bare:>6.0}");
     for (case, most) in MOST {
@@ -37,6 +53,7 @@ pub(crate) fn run(gates: &mut Gates) {
         let held = gates.hold(over <= most);
         println!("{case:<24} {count:>6.0}     {over:>6.0}  <= {most} {held}");
     }
+    Some(counts.get("quiet")? - bare)
 }
 
 fn is_installed(tool: &str) -> bool {
@@ -46,8 +63,10 @@ fn is_installed(tool: &str) -> bool {
 }
 
 /// Runs the bench; returns the instructions of one call by case.
-fn count() -> HashMap<String, f64> {
-    let run = crate::cargo(&["bench", "--bench", "instructions", "--", "--output-format=json"])
+fn count(features: &[&str]) -> HashMap<String, f64> {
+    let run = crate::cargo(&["bench", "--bench", "instructions"])
+        .args(features)
+        .args(["--", "--output-format=json"])
         .stderr(Stdio::inherit())
         .output();
     let stdout = run.map(|run| run.stdout).unwrap_or_default();
