@@ -3,10 +3,12 @@
 //! Pure: it sees the head of a response, and answers with a [`Verdict`]. It does
 //! not look at bodies, and decides nothing about waiting.
 
+mod grpc;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::RETRY_AFTER;
+use http::header::{AGE, RETRY_AFTER};
 use http::{Extensions, HeaderMap, StatusCode};
 
 use crate::hint::{self, Dialect};
@@ -172,20 +174,73 @@ const OVERLOADED: u16 = 529;
 /// let hint = Some(Duration::from_secs(120));
 /// assert_eq!(classify::standard(&head), Verdict::RateLimited { hint });
 /// ```
+///
+/// # gRPC
+///
+/// A 2xx whose `content-type` begins with `application/grpc` is judged by the `grpc-status` in its
+/// headers, where an immediate error has it. Statuses that come after messages are not seen.
+///
+/// | `grpc-status` | verdict |
+/// |---|---|
+/// | 8 `RESOURCE_EXHAUSTED`; 14 `UNAVAILABLE` with an exact wait above zero | refusal |
+/// | 1, 2, 4, 12, 13, 15, and 14 without a wait | neutral, as the 5xx that they stand for |
+/// | none, and every other | success |
+///
+/// The hint is that of [`hint::from_grpc`]; where there is none, the response's own headers count
+/// as they do on a 429, for gateways send them along.
+///
+/// # Quotas
+///
+/// On a 429 without an exact wait above zero, a quota that is used up supplies the hint
+/// ([`hint::from_quota`]). All else that quotas say is heeded where the head tells to
+/// ([`Head::quota_signals`]):
+///
+/// | response | verdict |
+/// |---|---|
+/// | 403, 503 or 529 with a quota that is used up for a time above zero | refusal, as GitHub's 403 is |
+/// | 2xx with `MediaWiki-API-Error: maxlag` or `ratelimited` | refusal |
+/// | what else is a success, with such a quota | exhausted |
+/// | the same out of a cache, by its `Age` | success: it says what remained to somebody else |
+///
+/// Where `Retry-After`, or another exact wait, stands beside a quota that is used up, it is the
+/// wait, on a success as well.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use std::time::{Duration, SystemTime};
+/// use tower_retry_after::classify::{self, Head, Verdict};
+/// use tower_retry_after::hint::Dialect;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("ratelimit", r#""default";r=0;t=30"#.parse().unwrap());
+/// let head = Head::new(StatusCode::OK, &headers, SystemTime::UNIX_EPOCH);
+/// assert_eq!(classify::standard(&head), Verdict::Success);
+///
+/// let reset = Duration::from_secs(30);
+/// let head = head.quota_signals(Some(Dialect::Any));
+/// assert_eq!(classify::standard(&head), Verdict::Exhausted { reset });
+/// ```
 #[inline]
 pub fn standard(head: &Head<'_>) -> Verdict {
-    if head.status.is_success() {
+    if head.quota.is_none() && is_plain_success(head.status, head.headers) {
         return Verdict::Success;
     }
     rare(head)
 }
 
-/// Everything but a 2xx; kept apart so that the healthy path stays short.
+/// Returns whether a response is a success that has no more to say, as long as nobody asks for
+/// quotas: any 2xx but one of gRPC.
+#[inline]
+pub(crate) fn is_plain_success(status: StatusCode, headers: &HeaderMap) -> bool {
+    status.is_success() && (headers.is_empty() || !grpc::is_spoken(headers))
+}
+
+/// Everything but a plain 2xx; kept apart so that the healthy path stays short.
 fn rare(head: &Head<'_>) -> Verdict {
-    let wait = || hint::from_headers(head.headers, head.received_at());
-    match head.status.as_u16() {
-        429 => Verdict::RateLimited { hint: wait() },
-        code @ (403 | 503 | OVERLOADED) => match wait().filter(|wait| !wait.is_zero()) {
+    let verdict = match head.status.as_u16() {
+        200..=299 if grpc::is_spoken(head.headers) => grpc::verdict(head),
+        429 => Verdict::RateLimited { hint: head.wait(Some(head.quota.unwrap_or_default())) },
+        code @ (403 | 503 | OVERLOADED) => match head.wait(head.quota).filter(is_above_zero) {
             hint @ Some(_) => Verdict::RateLimited { hint },
             None if code == 403 => Verdict::Success,
             None => Verdict::Neutral,
@@ -194,7 +249,57 @@ fn rare(head: &Head<'_>) -> Verdict {
         413 if head.headers.contains_key(RETRY_AFTER) => Verdict::Neutral,
         100..=499 => Verdict::Success,
         _ => Verdict::Neutral,
+    };
+    match verdict {
+        Verdict::Success if head.quota.is_some() => success(head),
+        verdict => verdict,
     }
+}
+
+/// What a success has to say where quotas are heeded.
+fn success(head: &Head<'_>) -> Verdict {
+    if head.status.is_success() && is_mediawiki_refusal(head.headers) {
+        return Verdict::RateLimited { hint: head.wait(head.quota) };
+    }
+    if !hint::is_used_up(head.headers) || is_from_cache(head.headers) {
+        return Verdict::Success;
+    }
+    match head.wait(head.quota).filter(is_above_zero) {
+        Some(reset) => Verdict::Exhausted { reset },
+        None => Verdict::Success,
+    }
+}
+
+impl Head<'_> {
+    /// Returns the exact wait, or where there is none above zero, that of the quota in this
+    /// dialect.
+    fn wait(&self, quota: Option<Dialect>) -> Option<Duration> {
+        let received_at = self.received_at();
+        let exact = hint::from_headers(self.headers, received_at);
+        match quota {
+            Some(dialect) if !exact.as_ref().is_some_and(is_above_zero) => {
+                hint::from_quota(self.headers, received_at, dialect).or(exact)
+            }
+            _ => exact,
+        }
+    }
+}
+
+fn is_above_zero(wait: &Duration) -> bool {
+    !wait.is_zero()
+}
+
+/// Returns whether the API of a `MediaWiki` refused, which it does with a 200.
+fn is_mediawiki_refusal(headers: &HeaderMap) -> bool {
+    let error = headers.get("mediawiki-api-error").map(|error| error.as_bytes().trim_ascii());
+    matches!(error, Some(b"maxlag" | b"ratelimited"))
+}
+
+/// Returns whether a response comes from a cache. Some caches say of what they pass on that it is
+/// no second old.
+fn is_from_cache(headers: &HeaderMap) -> bool {
+    let mut ages = headers.get_all(AGE).into_iter();
+    ages.any(|age| age.as_bytes().trim_ascii().iter().any(|digit| *digit != b'0'))
 }
 
 #[cfg(test)]

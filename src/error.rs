@@ -190,10 +190,18 @@ impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let upstream = &self.upstream;
         match (self.reason, self.cause.status) {
+            // gRPC and MediaWiki refuse with a status that by itself says the contrary.
+            (Reason::Refused, Some(status)) if status.is_success() => {
+                write!(f, "{upstream} refused with HTTP {}", status.as_u16())
+            }
             (Reason::Refused, Some(status)) => {
                 write!(f, "HTTP {} from {upstream}", status.as_u16())
             }
             (Reason::Refused, None) => write!(f, "{upstream} refused"),
+            (Reason::Cooling, Some(status)) if status.is_success() => {
+                let status = status.as_u16();
+                write!(f, "not sent, {upstream} is cooling down after a refusal with HTTP {status}")
+            }
             (Reason::Cooling, Some(status)) => {
                 write!(f, "not sent, {upstream} is cooling down after HTTP {}", status.as_u16())
             }

@@ -170,7 +170,7 @@ impl Permit {
         self.role == Role::Free
             && self.shared.classifier.is_none()
             && self.shared.quota.is_none()
-            && response.status().is_success()
+            && classify::is_plain_success(response.status(), response.headers())
     }
 
     /// Takes in the response. A success of a free call changes nothing, and

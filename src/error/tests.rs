@@ -43,11 +43,17 @@ fn the_text_says_what_happened_and_when_to_come_back() {
     let minutes = Duration::from_secs(120);
     for (reason, status, text) in [
         (Reason::Refused, Some(429), "HTTP 429 from https://peer.example"),
+        (Reason::Refused, Some(200), "https://peer.example refused with HTTP 200"),
         (Reason::Refused, None, "https://peer.example refused"),
         (
             Reason::Cooling,
             Some(503),
             "not sent, https://peer.example is cooling down after HTTP 503",
+        ),
+        (
+            Reason::Cooling,
+            Some(200),
+            "not sent, https://peer.example is cooling down after a refusal with HTTP 200",
         ),
         (Reason::Cooling, None, "not sent, https://peer.example is cooling down"),
         (Reason::Probing, Some(429), "not sent, a probe of https://peer.example is out"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::date;
 use super::duration;
 use super::number::{self, Decimal, MILLISECOND, SECOND};
+use super::quota::Dialect;
 use super::scan::{Scanner, trim};
 use super::wall::WallTime;
 
@@ -17,13 +18,35 @@ pub(crate) fn wait(item: &[u8], now: WallTime) -> Option<Duration> {
             None => number::duration(number.nanos(SECOND)),
         });
     }
-    duration::read(value).or_else(|| Some(now.until(date::read(value, now)?)))
+    with_unit(value, now)
+}
+
+/// Reads when a quota is there again: a number in that dialect, or what says its unit itself.
+pub(crate) fn reset(item: &[u8], now: WallTime, dialect: Dialect) -> Option<Duration> {
+    let value = bare(item)?;
+    match Decimal::read(value) {
+        Some(number) => dialect.wait(number, now),
+        None => with_unit(value, now),
+    }
 }
 
 /// Reads a number of milliseconds.
 pub(crate) fn milliseconds(item: &[u8]) -> Option<Duration> {
     let number = Decimal::read(bare(item)?)?;
     Some(number::duration(number.nanos(MILLISECOND)))
+}
+
+/// Returns whether each member of a list is zero.
+///
+/// Where gateways contradict each other, or one cannot be read, something may be left.
+pub(crate) fn is_nothing(list: &[u8]) -> bool {
+    let mut members = list.split(|byte| *byte == b',');
+    members.all(|item| bare(item).and_then(Decimal::read).is_some_and(Decimal::is_zero))
+}
+
+/// Reads a duration or a date.
+fn with_unit(value: &[u8], now: WallTime) -> Option<Duration> {
+    duration::read(value).or_else(|| Some(now.until(date::read(value, now)?)))
 }
 
 /// Returns the value without its parameters and, if it is a string, without its quotes.

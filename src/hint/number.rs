@@ -53,6 +53,17 @@ impl<'a> Decimal<'a> {
         whole.saturating_mul(unit).saturating_add(fraction(self.fraction, unit))
     }
 
+    /// Returns whether the number is zero, down to its last digit.
+    pub(crate) fn is_zero(self) -> bool {
+        self.whole.iter().chain(self.fraction).all(|digit| *digit == b'0')
+    }
+
+    /// Returns whether so many seconds are no longer than a wait may be, where moments are told
+    /// from waits by their size.
+    pub(crate) fn is_small(self) -> bool {
+        duration(self.nanos(SECOND)) <= EPOCH_WINDOW
+    }
+
     /// Returns the moment that is meant if the number counts from 1970, by the look of it.
     ///
     /// Seconds or milliseconds, whichever is close to `now`; both never are. What is at most as

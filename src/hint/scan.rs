@@ -57,7 +57,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes all bytes up to the first that is not to `keep`.
-    pub(crate) fn run(&mut self, keep: impl Fn(u8) -> bool) -> &'a [u8] {
+    pub(crate) fn run(&mut self, mut keep: impl FnMut(u8) -> bool) -> &'a [u8] {
         let end = self.0.iter().position(|byte| !keep(*byte));
         let (run, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
         self.0 = rest;
