@@ -178,16 +178,18 @@ pub fn from_headers(headers: &HeaderMap, received_at: SystemTime) -> Option<Dura
 /// headers.insert("date", HeaderValue::from_static("Mon, 15 Jun 2026 12:00:00 GMT"));
 /// headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
 /// headers.insert("x-ratelimit-reset", HeaderValue::from_static("1781524860"));
-/// let wait = |headers, dialect| hint::from_quota(headers, SystemTime::UNIX_EPOCH, dialect);
-/// assert_eq!(wait(&headers, Dialect::Any), Some(Duration::from_secs(60)));
+/// let received_at = SystemTime::UNIX_EPOCH; // a clock that was never set
+/// let wait = hint::from_quota(&headers, received_at, Dialect::Any);
+/// assert_eq!(wait, Some(Duration::from_secs(60)));
 ///
 /// // Of 600000 nobody sees that they are milliseconds.
 /// headers.insert("x-ratelimit-reset", HeaderValue::from_static("600000"));
-/// assert_eq!(wait(&headers, Dialect::DeltaMilliseconds), Some(Duration::from_secs(600)));
+/// let wait = hint::from_quota(&headers, received_at, Dialect::DeltaMilliseconds);
+/// assert_eq!(wait, Some(Duration::from_secs(600)));
 ///
 /// // Something remains.
 /// headers.insert("x-ratelimit-remaining", HeaderValue::from_static("1"));
-/// assert_eq!(wait(&headers, Dialect::Any), None);
+/// assert_eq!(hint::from_quota(&headers, received_at, Dialect::DeltaMilliseconds), None);
 /// ```
 pub fn from_quota(
     headers: &HeaderMap,
