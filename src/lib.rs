@@ -138,6 +138,9 @@ mod layer;
 mod moment;
 mod permit;
 mod refusal;
+mod rejection;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
 mod service;
 mod sync;
 mod upstream;
@@ -148,6 +151,7 @@ pub use future::ResponseFuture;
 pub use ladder::Ladder;
 pub use layer::{RetryAfterBackoffLayer, RetryAfterBackoffLayerBuilder};
 pub use refusal::{RefusalError, RefusalErrorFuture, RefusalErrorLayer};
+pub use rejection::{RejectionResponse, RejectionResponseFuture, RejectionResponseLayer};
 pub use service::RetryAfterBackoff;
 pub use upstream::Upstream;
 

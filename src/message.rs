@@ -2,7 +2,11 @@
 //!
 //! Two small traits, so that one `Service` implementation serves every client:
 //! they are implemented for the types of `http`, and by features for the types
-//! of clients that have their own. Bodies are never looked at.
+//! of clients that have their own. Bodies are never looked at. A third trait makes
+//! up the response to a call that was not sent.
+
+#[cfg(feature = "reqwest")]
+mod reqwest;
 
 use std::borrow::Cow;
 
@@ -13,8 +17,9 @@ use crate::upstream::Upstream;
 
 /// A request, as far as the layer looks at it.
 ///
-/// Implemented for [`http::Request`]. For a client with a request type of its
-/// own, implement it for that type.
+/// Implemented for [`http::Request`] and, with the feature `reqwest`, for
+/// `reqwest::Request`. For a client with a request type of its own, implement it
+/// for that type.
 pub trait Outgoing {
     /// Returns the method.
     fn method(&self) -> &Method;
@@ -44,8 +49,9 @@ pub trait Outgoing {
 
 /// A response, as far as the layer looks at it.
 ///
-/// Implemented for [`http::Response`]. For a client with a response type of its
-/// own, implement it for that type.
+/// Implemented for [`http::Response`] and, with the feature `reqwest`, for
+/// `reqwest::Response`. For a client with a response type of its own, implement it
+/// for that type.
 pub trait Incoming {
     /// Returns the status.
     fn status(&self) -> StatusCode;
@@ -63,6 +69,16 @@ pub trait Incoming {
     fn answered_by(&self) -> Option<Upstream> {
         None
     }
+}
+
+/// A response that can be made up, where no upstream was asked.
+///
+/// Implemented for [`http::Response`] of every body that has a default and, with
+/// the feature `reqwest`, for `reqwest::Response`.
+pub trait Synthetic {
+    /// Makes up the response with that head, extensions included, and an empty
+    /// body.
+    fn synthetic(head: http::Response<()>) -> Self;
 }
 
 impl<B> Outgoing for http::Request<B> {
@@ -111,5 +127,11 @@ impl<B> Incoming for http::Response<B> {
     #[inline]
     fn extensions(&self) -> Option<&Extensions> {
         Some(self.extensions())
+    }
+}
+
+impl<B: Default> Synthetic for http::Response<B> {
+    fn synthetic(head: http::Response<()>) -> Self {
+        head.map(|()| B::default())
     }
 }

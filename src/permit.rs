@@ -11,6 +11,8 @@ use http::uri::Authority;
 use crate::ambient;
 use crate::classify::{self, Head, Verdict};
 use crate::cooldown::{Ending, Refusal, Role, Rules};
+#[cfg(feature = "reqwest-middleware")]
+use crate::cooldowns::Entered;
 use crate::cooldowns::{Admission, Cooldowns};
 use crate::error::RateLimited;
 use crate::hint::Dialect;
@@ -66,6 +68,23 @@ impl Shared {
             }
             note @ Destination::Short { .. } => Ok(note.upstream()),
             Destination::Named(upstream) => Ok(upstream),
+        }
+    }
+
+    /// Decides whether a call may leave.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the request's upstream is held back.
+    #[cfg(feature = "reqwest-middleware")]
+    pub(crate) fn enter<R: Outgoing>(self: &Arc<Self>, request: &R) -> Result<Permit, RateLimited> {
+        let Entered { generation, is_quiet } = self.cooldowns.table().enter();
+        if is_quiet {
+            return Ok(Permit::free(self, self.note(request), generation));
+        }
+        match self.name(request) {
+            Ok(upstream) => self.admit_to(upstream, generation),
+            Err(destination) => Ok(Permit::free(self, destination, generation)),
         }
     }
 
@@ -134,6 +153,15 @@ impl Shared {
             Some(classifier) => classifier.classify(&head),
         }
     }
+
+    /// Returns who answered, where that may be another than was asked. Keys of
+    /// the user's own name requests; who answered has none.
+    pub(crate) fn answered_by<R: Incoming>(&self, response: &R) -> Option<Upstream> {
+        match self.key {
+            None => response.answered_by(),
+            Some(_) => None,
+        }
+    }
 }
 
 /// What an admitted call carries until its verdict.
@@ -197,27 +225,31 @@ impl Permit {
         }
         let ending = match verdict {
             Verdict::Success => return self.give_back(Ending::Succeeded),
-            Verdict::Neutral => return self.give_back(Ending::Neutral),
+            Verdict::Neutral => {
+                // Who sent us on to another has answered.
+                let sent_on = self.sent_on_to(response).is_some();
+                let ending = if sent_on { Ending::Succeeded } else { Ending::Neutral };
+                return self.give_back(ending);
+            }
             Verdict::RateLimited { hint } => Ending::Refused {
                 refusal: Refusal { status: response.status(), hint },
                 sample: self.sample(),
             },
             Verdict::Exhausted { reset } => Ending::Exhausted { reset, sample: self.sample() },
         };
-        let asked = self.destination.upstream();
-        // Keys of the user's own name requests; who answered has none.
-        let answered = match self.shared.key {
-            None => response.answered_by().filter(|answered| *answered != asked),
-            Some(_) => None,
-        };
-        match answered {
-            None => self.settle(&asked, ending),
+        match self.sent_on_to(response) {
+            None => self.settle(&self.destination.upstream(), ending),
             Some(other) => {
-                // It sent us on, so it answered.
                 self.give_back(Ending::Succeeded);
                 self.settle(&other, ending);
             }
         }
+    }
+
+    /// Returns who answered, if the one that was asked has sent us on to another.
+    fn sent_on_to<R: Incoming>(&self, response: &R) -> Option<Upstream> {
+        let answered = self.shared.answered_by(response)?;
+        (answered != self.destination.upstream()).then_some(answered)
     }
 
     /// Draws the jitter's sample, where there is jitter.

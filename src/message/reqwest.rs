@@ -1,0 +1,100 @@
+//! Requests and responses as `reqwest` has them.
+//!
+//! Its URLs name the same upstreams as those of `http`: both are normalised. What
+//! it keeps to itself, the extensions of a request, keys do not see.
+
+use std::borrow::Cow;
+
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+use reqwest::{Body, Request, Response, ResponseBuilderExt, Url};
+use tokio::time::Instant;
+
+use super::{Incoming, Outgoing, Synthetic};
+use crate::error::RateLimited;
+use crate::upstream::Upstream;
+
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+impl Outgoing for Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn scheme(&self) -> Option<&str> {
+        Some(self.url().scheme())
+    }
+
+    /// Returns host and port alone: credentials are cut.
+    fn authority(&self) -> Option<&str> {
+        Some(authority(self.url())).filter(|authority| !authority.is_empty())
+    }
+
+    fn uri(&self) -> Cow<'_, Uri> {
+        Cow::Owned(uri(self.url()))
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(*self.timeout()?)
+    }
+}
+
+/// The host of responses that were made of an [`http::Response`] without a URL.
+const NOBODY: &str = "no.url.provided.local";
+
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+impl Incoming for Response {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(self.extensions())
+    }
+
+    fn answered_by(&self) -> Option<Upstream> {
+        let url = self.url();
+        let authority = authority(url);
+        let is_known = !authority.is_empty() && authority != NOBODY;
+        is_known.then(|| Upstream::origin(Some(url.scheme()), authority))
+    }
+}
+
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+impl Synthetic for Response {
+    /// Makes up the response; its URL is the origin that was not asked.
+    fn synthetic(mut head: http::Response<()>) -> Self {
+        let limited = head.extensions().get::<RateLimited>();
+        let origin = limited.map(RateLimited::upstream).filter(|asked| asked.host().is_some());
+        let url = origin.and_then(|origin| Url::parse(&origin.to_string()).ok());
+        if let Some(url) = url
+            && let Ok(with_url) = http::Response::builder().url(url).body(())
+        {
+            head.extensions_mut().extend(with_url.into_parts().0.extensions);
+        }
+        Self::from(head.map(|()| Body::default()))
+    }
+}
+
+/// Returns the host and, where it is not the scheme's, the port.
+fn authority(url: &Url) -> &str {
+    let authority = url.authority();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// Returns what `http` makes of a URL; the origin alone, where it cannot read the
+/// rest, which no client could send then.
+fn uri(url: &Url) -> Uri {
+    let origin = || format!("{}://{}/", url.scheme(), authority(url)).parse();
+    url.as_str().parse().or_else(|_| origin()).unwrap_or_default()
+}
