@@ -295,6 +295,20 @@ impl Cooldowns {
         (gate > now).then(|| self.instant(told(reason, gate, now)))
     }
 
+    /// Returns what is known of an upstream, if calls to it that read that
+    /// generation have become stale.
+    #[cfg(feature = "retry")]
+    pub(crate) fn outdated_since(
+        &self,
+        upstream: &Upstream,
+        generation: u64,
+    ) -> Option<CooldownInfo> {
+        let now = self.now();
+        let state = self.shared.table.get(upstream, now)?;
+        let is_outdated = state.generation > generation;
+        is_outdated.then(|| self.info(upstream.clone(), &state, now)).flatten()
+    }
+
     /// Tells what a call to the upstream would meet now.
     fn outlook(&self, upstream: &Upstream) -> Outlook {
         let now = self.now();

@@ -61,6 +61,12 @@ impl Rules {
         if wait.is_zero() { LEAST } else { wait }
     }
 
+    /// The same with jitter: the wait of somebody who keeps refusals to himself.
+    #[cfg(feature = "retry")]
+    pub(crate) fn pause(&self, failures: u32, hint: Option<Duration>, sample: f64) -> Duration {
+        stretched(self.wait(failures, hint), self.stretch(sample))
+    }
+
     /// Returns the longest cooldown that these rules start, jitter included.
     #[allow(dead_code, reason = "only snapshots clamp to it")]
     pub(crate) fn longest(&self) -> Duration {
