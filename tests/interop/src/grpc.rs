@@ -1,0 +1,105 @@
+//! A gRPC server of tonic's, with the health service's protocol.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use http::{Uri, Version};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tonic::codegen::BoxStream;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Request, Response, Status};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tower_retry_after::Upstream;
+
+use crate::log::Log;
+
+/// A tonic server on loopback: first the statuses it was [told to give](Self::says),
+/// then "serving". It ends when it is dropped.
+pub struct GrpcServer {
+    address: SocketAddr,
+    site: Arc<Site>,
+    serving: AbortHandle,
+}
+
+struct Site {
+    script: Mutex<VecDeque<Status>>,
+    log: Log,
+}
+
+impl GrpcServer {
+    /// Starts the server.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let site = Arc::new(Site { script: Mutex::default(), log: Log::new() });
+        let serving = tonic::transport::Server::builder()
+            .add_service(HealthServer::new(Service(Arc::clone(&site))))
+            .serve_with_incoming(TcpIncoming::from(listener));
+        let serving = tokio::spawn(serving).abort_handle();
+        Self { address, site, serving }
+    }
+
+    /// Has it fail with these statuses before it serves.
+    pub fn says(&self, statuses: impl IntoIterator<Item = Status>) {
+        self.site.script.lock().unwrap().extend(statuses);
+    }
+
+    /// Returns its origin.
+    pub fn uri(&self) -> Uri {
+        format!("http://{}", self.address).parse().unwrap()
+    }
+
+    /// Returns what the layer calls it.
+    pub fn upstream(&self) -> Upstream {
+        Upstream::from_uri(&self.uri())
+    }
+
+    /// Returns what it has heard, with the codes of its answers.
+    pub fn log(&self) -> &Log {
+        &self.site.log
+    }
+}
+
+impl Drop for GrpcServer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl fmt::Debug for GrpcServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcServer").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+struct Service(Arc<Site>);
+
+#[tonic::async_trait]
+impl Health for Service {
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let Site { script, log } = &*self.0;
+        let scripted = script.lock().unwrap().pop_front();
+        let code = scripted.as_ref().map_or(Code::Ok, Status::code);
+        let code = u16::try_from(i32::from(code)).unwrap();
+        log.note("check", Version::HTTP_2, code).await;
+        let status = ServingStatus::Serving as i32;
+        scripted.map_or_else(|| Ok(Response::new(HealthCheckResponse { status })), Err)
+    }
+
+    type WatchStream = BoxStream<HealthCheckResponse>;
+
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("nobody watches"))
+    }
+}

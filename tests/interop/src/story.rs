@@ -1,0 +1,148 @@
+//! The story that each client tells: refused, held back, probed, clear again.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tower_retry_after::{Cooldowns, Ladder, RateLimited, Reason};
+use tower_retry_after::{RetryAfterBackoffLayer, RetryAfterBackoffLayerBuilder, State, Upstream};
+
+use crate::log::Log;
+
+/// What became of a call, as far as its caller can see.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The server answered with this status.
+    Answered(u16),
+    /// The layer held it back; the caller finds out by the error.
+    Held(Reason),
+    /// Anything else.
+    Failed(String),
+}
+
+impl Outcome {
+    /// Looks for the layer's word in an error's chain of sources.
+    pub fn of_error(error: &(dyn StdError + 'static)) -> Self {
+        match RateLimited::find(error) {
+            Some(limited) => Self::Held(limited.reason()),
+            None => Self::Failed(chain(error)),
+        }
+    }
+}
+
+/// Writes an error with all that is behind it.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// How long a server keeps [`Answer::refused`](crate::Answer::refused) up.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+
+/// A server, and the table that should know about it.
+#[derive(Debug)]
+pub struct Story<'a> {
+    log: &'a Log,
+    upstream: Upstream,
+    cooldowns: Cooldowns,
+}
+
+impl<'a> Story<'a> {
+    /// Begins the story of an upstream.
+    pub fn new(log: &'a Log, upstream: Upstream, cooldowns: Cooldowns) -> Self {
+        Self { log, upstream, cooldowns }
+    }
+
+    /// Configures a layer for the story: hints are believed, and an upstream is
+    /// Clear after the second success.
+    pub fn layer() -> RetryAfterBackoffLayerBuilder {
+        RetryAfterBackoffLayer::builder()
+            .ladder(Ladder::new(PAUSE, PAUSE.saturating_mul(2)))
+            .trust_hints(true)
+            .reopen_width(2)
+    }
+
+    /// Returns the upstream's state; none is Clear.
+    pub fn state(&self) -> Option<State> {
+        self.cooldowns.get(&self.upstream).map(|info| info.state())
+    }
+
+    /// Tells the whole story, where the server refuses its first request for a
+    /// second, and `refused` and `held` are what callers see of it.
+    pub async fn is_told_by<F>(
+        &self,
+        call: impl Fn() -> F,
+        refused: &Outcome,
+        held: impl Fn(Reason) -> Outcome,
+    ) where
+        F: Future<Output = Outcome>,
+    {
+        // Refused.
+        let before = self.log.count();
+        assert_eq!(call().await, *refused);
+        assert_eq!(self.state(), Some(State::Cooling));
+        assert_eq!(self.log.count(), before.saturating_add(1));
+
+        self.continues(call, held).await;
+    }
+
+    /// Tells the rest, where the upstream has just refused.
+    pub async fn continues<F>(&self, call: impl Fn() -> F, held: impl Fn(Reason) -> Outcome)
+    where
+        F: Future<Output = Outcome>,
+    {
+        // Held back.
+        let sent = self.log.count();
+        for _ in 0..20 {
+            assert_eq!(call().await, held(Reason::Cooling));
+        }
+        assert_eq!(self.log.count(), sent);
+
+        // Probed, by one call alone.
+        self.log.hold();
+        self.cooldowns.ready(&self.upstream).await;
+        let mut probe = pin!(call());
+        tokio::select! {
+            outcome = &mut probe => panic!("not sent: {outcome:?}"),
+            () = self.log.reaches(sent.saturating_add(1)) => {}
+        }
+        assert_eq!(self.state(), Some(State::Probing));
+        for _ in 0..5 {
+            assert_eq!(call().await, held(Reason::Probing));
+        }
+        assert_eq!(self.log.count(), sent.saturating_add(1));
+        self.log.release();
+        assert_eq!(probe.await, Outcome::Answered(200));
+
+        // Clear again.
+        for _ in 0..3 {
+            assert_eq!(call().await, Outcome::Answered(200));
+        }
+        assert_eq!(self.state(), None);
+        self.was_left_alone();
+    }
+
+    /// Checks in the server's log that no request came within a second of the
+    /// refusal before it.
+    pub fn was_left_alone(&self) {
+        let heard = self.log.heard();
+        for pair in heard.windows(2) {
+            if let [refused, next] = pair
+                && matches!(refused.answered, 429 | 403 | GRPC_REFUSED)
+            {
+                let pause = next.at.duration_since(refused.at);
+                assert!(pause >= PAUSE, "{pause:?} after a refusal: {heard:?}");
+            }
+        }
+    }
+}
+
+/// RESOURCE_EXHAUSTED.
+const GRPC_REFUSED: u16 = 8;

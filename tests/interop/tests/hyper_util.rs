@@ -1,0 +1,86 @@
+//! hyper-util's legacy client over HTTP/1, HTTP/2 and TLS.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "for tests")]
+
+use bytes::Bytes;
+use http::{Request, Uri, Version};
+use http_body_util::Empty;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Builder, Client};
+use hyper_util::rt::TokioExecutor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tower::{BoxError, Layer, Service, ServiceExt};
+use tower_retry_after_interop::{Answer, Outcome, Server, Story};
+
+type Body = Empty<Bytes>;
+
+fn builder() -> Builder {
+    Client::builder(TokioExecutor::new())
+}
+
+fn http1() -> Client<HttpConnector, Body> {
+    builder().build_http()
+}
+
+fn http2() -> Client<HttpConnector, Body> {
+    builder().http2_only(true).build_http()
+}
+
+/// A client that believes nobody but the owner of that certificate.
+fn https(certificate: CertificateDer<'static>) -> Client<HttpsConnector<HttpConnector>, Body> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_all_versions();
+    builder().build(connector.build())
+}
+
+async fn ask<S, B>(client: &S, uri: Uri) -> Outcome
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error: Into<BoxError>> + Clone,
+{
+    let request = Request::get(uri).body(Body::new()).unwrap();
+    match client.clone().oneshot(request).await {
+        Ok(response) => Outcome::Answered(response.status().as_u16()),
+        Err(error) => Outcome::of_error(&*error.into()),
+    }
+}
+
+async fn story_of<S, B>(client: S, server: &Server, version: Version)
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error: Into<BoxError>> + Clone,
+{
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = layer.layer(client);
+
+    let call = || ask(&client, server.uri("/"));
+    story.is_told_by(call, &Outcome::Answered(429), Outcome::Held).await;
+
+    assert!(server.log().heard().iter().all(|heard| heard.version == version));
+}
+
+#[tokio::test]
+async fn over_http_1_it_is_refused_held_back_probed_and_clear_again() {
+    story_of(http1(), &Server::start().await, Version::HTTP_11).await;
+}
+
+#[tokio::test]
+async fn over_http_2_it_is_refused_held_back_probed_and_clear_again() {
+    story_of(http2(), &Server::start().await, Version::HTTP_2).await;
+}
+
+#[tokio::test]
+async fn over_tls_it_is_refused_held_back_probed_and_clear_again() {
+    let (server, certificate) = Server::start_tls().await;
+
+    story_of(https(certificate), &server, Version::HTTP_2).await;
+}
