@@ -22,6 +22,12 @@ pub fn primary_limit(reset: u64) -> Answer {
     }))
 }
 
+/// The last answer before the primary limit.
+pub fn last(reset: u64) -> Answer {
+    let answer = Answer::status(200).header("x-ratelimit-reset", reset.to_string());
+    limited(answer, 0).json(&json!([]))
+}
+
 /// A secondary limit: too much at once.
 pub fn secondary_limit() -> Answer {
     let answer = Answer::status(403).header("retry-after", "1");

@@ -1,9 +1,13 @@
 //! hyper-util's legacy client over HTTP/1, HTTP/2 and TLS.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "for tests")]
 
+use std::future::{Ready, ready};
+
 use bytes::Bytes;
 use http::{Request, Uri, Version};
 use http_body_util::Empty;
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client};
@@ -11,7 +15,9 @@ use hyper_util::rt::TokioExecutor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
-use tower::{BoxError, Layer, Service, ServiceExt};
+use tower::retry::Policy;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+use tower_retry_after::{Reason, RejectionResponseLayer};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story};
 
 type Body = Empty<Bytes>;
@@ -83,4 +89,76 @@ async fn over_tls_it_is_refused_held_back_probed_and_clear_again() {
     let (server, certificate) = Server::start_tls().await;
 
     story_of(https(certificate), &server, Version::HTTP_2).await;
+}
+
+/// A retry as people write it: at once, up to three times, whatever went wrong.
+#[derive(Clone)]
+struct Stubborn(u32);
+
+impl<B, E> Policy<Request<Body>, http::Response<B>, E> for Stubborn {
+    type Future = Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request<Body>,
+        answer: &mut Result<http::Response<B>, E>,
+    ) -> Option<Ready<()>> {
+        if answer.as_ref().is_ok_and(|response| response.status().is_success()) {
+            return None;
+        }
+        self.0 = self.0.checked_sub(1)?;
+        Some(ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+        Some(request.clone())
+    }
+}
+
+#[tokio::test]
+async fn of_a_stubborn_retry_outside_of_the_layer_the_server_hears_one_request() {
+    let server = Server::start().await;
+    server.says(std::iter::repeat_n(Answer::refused(), 8));
+    let layer = Story::layer().build();
+    let client =
+        ServiceBuilder::new().retry(Stubborn(3)).layer(layer.clone()).service(http1());
+
+    for _ in 0..5 {
+        assert_eq!(ask(&client, server.uri("/")).await, Outcome::Held(Reason::Cooling));
+    }
+
+    assert_eq!(server.log().count(), 1);
+}
+
+#[tokio::test]
+async fn of_a_stubborn_retry_inside_of_the_layer_the_server_hears_every_try_of_one_call() {
+    let server = Server::start().await;
+    server.says(std::iter::repeat_n(Answer::refused(), 8));
+    let layer = Story::layer().build();
+    let client =
+        ServiceBuilder::new().layer(layer.clone()).retry(Stubborn(3)).service(http1());
+
+    assert_eq!(ask(&client, server.uri("/")).await, Outcome::Answered(429));
+    assert_eq!(ask(&client, server.uri("/")).await, Outcome::Held(Reason::Cooling));
+
+    assert_eq!(server.log().count(), 4);
+    let info = layer.cooldowns().get(&server.upstream()).unwrap();
+    assert_eq!(info.consecutive_failures(), 1, "the layer saw the last try alone");
+}
+
+#[tokio::test]
+async fn with_responses_for_rejections_callers_see_nothing_but_statuses() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = ServiceBuilder::new()
+        .layer(RejectionResponseLayer::new())
+        .layer(layer)
+        // The body of an answer that nobody sent must come from somewhere.
+        .map_response(|response: http::Response<Incoming>| response.map(BoxBody::new))
+        .service(http1());
+
+    let call = || ask(&client, server.uri("/"));
+    story.is_told_by(call, &Outcome::Answered(429), |_| Outcome::Answered(429)).await;
 }

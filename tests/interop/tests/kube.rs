@@ -3,61 +3,55 @@
 
 use std::time::Duration;
 
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::client::{Body, ConfigExt, retry::RetryPolicy};
-use kube::{Api, Client, Config, Error, api::ListParams};
-use tower::retry::RetryLayer;
-use tower::util::BoxCloneService;
-use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
-use tower_retry_after::{Reason, RetryAfterBackoffLayer};
+use kube::api::ListParams;
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ConfigExt};
+use kube::{Api, Client, Config, Error};
+use tower::{BoxError, Layer, Service, ServiceBuilder};
+use tower_retry_after::{Reason, RejectionResponseLayer, RetryAfterBackoffLayer};
 use tower_retry_after_interop::{Outcome, Server, Story, kubernetes};
 
-/// kube's HTTP client with the layer around it.
-fn http(
-    layer: &RetryAfterBackoffLayer,
-) -> impl Service<
-    http::Request<Body>,
-    Response = http::Response<hyper::body::Incoming>,
-    Error = BoxError,
-    Future: Send,
-> + Clone
-+ Send
-+ 'static {
-    ServiceBuilder::new()
-        .map_err(BoxError::from)
-        .layer(layer.clone())
-        .service(HttpClient::builder(TokioExecutor::new()).build_http())
+/// What kube's own stack ends with.
+fn http() -> HttpClient<HttpConnector, Body> {
+    HttpClient::builder(TokioExecutor::new()).build_http()
 }
 
-/// The layer stands inside of the base URI: before that, requests do not say
-/// where they go.
-fn client(server: &Server, layer: &RetryAfterBackoffLayer) -> Client {
+/// Puts kube's client around a stack. The layer stands inside of the base URI:
+/// before that, requests do not say where they go.
+fn client<S, B>(server: &Server, service: S) -> Client
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let config = Config::new(server.uri("/"));
-    let service = ServiceBuilder::new().layer(config.base_uri_layer()).service(http(layer));
-    Client::new(service, "default")
+    Client::new(config.base_uri_layer().layer(service), "default")
+}
+
+/// A layer that was just refused, in whose table the server cools.
+async fn refused(server: &Server) -> RetryAfterBackoffLayer {
+    let layer = Story::layer().build();
+    server.says([kubernetes::refused()]);
+    assert_eq!(list(&client(server, layer.layer(http()))).await, Outcome::Answered(429));
+    layer
 }
 
 async fn list(client: &Client) -> Outcome {
     let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
     match maps.list(&ListParams::default()).await {
-        Ok(list) => {
-            assert_eq!(list.items.len(), 1);
+        Ok(maps) => {
+            assert_eq!(maps.items.len(), 1);
             Outcome::Answered(200)
         }
         Err(Error::Api(status)) => Outcome::Answered(status.code),
-        Err(error) => Outcome::of_error(&error),
-    }
-}
-
-async fn get(client: &Client) -> Outcome {
-    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
-    match maps.get("settings").await {
-        Ok(map) => {
-            assert_eq!(map.data.unwrap().get("colour").unwrap(), "blue");
-            Outcome::Answered(200)
-        }
         Err(error) => Outcome::of_error(&error),
     }
 }
@@ -68,9 +62,103 @@ async fn it_is_refused_held_back_probed_and_clear_again() {
     server.says([kubernetes::refused()]);
     let layer = Story::layer().build();
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
-    let client = client(&server, &layer);
+    let client = client(&server, layer.layer(http()));
 
+    // What is held back comes back through the buffer, and the buffer lives on.
     story.is_told_by(|| list(&client), &Outcome::Answered(429), Outcome::Held).await;
 
-    assert_eq!(get(&client).await, Outcome::Answered(200));
+    let maps: Api<ConfigMap> = Api::default_namespaced(client);
+    let settings = maps.get("settings").await.unwrap();
+    assert_eq!(settings.data.unwrap().get("colour").unwrap(), "blue");
+}
+
+#[tokio::test]
+async fn kubes_own_retry_waits_as_told_and_gets_through() {
+    let server = Server::of(kubernetes::answer).await;
+    server.says([kubernetes::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let service = ServiceBuilder::new()
+        .retry(RetryPolicy::server_retry())
+        .map_err(BoxError::from)
+        .layer(layer)
+        .service(http());
+    let client = client(&server, service);
+
+    assert_eq!(list(&client).await, Outcome::Answered(200));
+
+    assert_eq!(server.log().count(), 2);
+    story.was_left_alone();
+}
+
+#[tokio::test]
+async fn kubes_own_retry_gives_up_on_an_error_at_once() {
+    let server = Server::of(kubernetes::answer).await;
+    let layer = refused(&server).await;
+    let service = ServiceBuilder::new()
+        .retry(RetryPolicy::server_retry())
+        .map_err(BoxError::from)
+        .layer(layer)
+        .service(http());
+    let client = client(&server, service);
+
+    assert_eq!(list(&client).await, Outcome::Held(Reason::Cooling));
+
+    assert_eq!(server.log().count(), 1);
+}
+
+#[tokio::test]
+async fn kubes_own_retry_understands_a_response_for_a_rejection_and_gets_through() {
+    let server = Server::of(kubernetes::answer).await;
+    let layer = refused(&server).await;
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let service = ServiceBuilder::new()
+        .retry(RetryPolicy::server_retry())
+        .map_err(BoxError::from)
+        .layer(RejectionResponseLayer::new())
+        .layer(layer)
+        // The body of an answer that nobody sent must come from somewhere.
+        .map_response(|response: http::Response<Incoming>| response.map(BoxBody::new))
+        .service(http());
+    let client = client(&server, service);
+
+    assert_eq!(list(&client).await, Outcome::Answered(200));
+
+    assert_eq!(server.log().count(), 2);
+    story.was_left_alone();
+}
+
+#[tokio::test]
+async fn a_response_for_a_rejection_is_an_api_error_with_its_code() {
+    let server = Server::of(kubernetes::answer).await;
+    let layer = refused(&server).await;
+    let service = ServiceBuilder::new()
+        .layer(RejectionResponseLayer::new())
+        .layer(layer)
+        .map_response(|response: http::Response<Incoming>| response.map(BoxBody::new))
+        .service(http());
+    let client = client(&server, service);
+
+    assert_eq!(list(&client).await, Outcome::Answered(429));
+
+    assert_eq!(server.log().count(), 1);
+}
+
+#[tokio::test]
+async fn of_kubes_own_retry_inside_of_the_layer_the_server_hears_every_try_of_one_call() {
+    let server = Server::of(kubernetes::answer).await;
+    server.says(std::iter::repeat_n(kubernetes::refused(), 8));
+    let millis = Duration::from_millis;
+    let stubborn = RetryPolicy::new(millis(1), millis(20), 3, false).unwrap();
+    let service = ServiceBuilder::new()
+        .layer(Story::layer().build())
+        .retry(stubborn)
+        .map_err(BoxError::from)
+        .service(http());
+    let client = client(&server, service);
+
+    assert_eq!(list(&client).await, Outcome::Answered(429));
+    assert_eq!(list(&client).await, Outcome::Held(Reason::Cooling));
+
+    assert_eq!(server.log().count(), 4);
 }

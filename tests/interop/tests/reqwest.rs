@@ -1,0 +1,139 @@
+//! The layer around a `reqwest::Client` itself.
+#![allow(clippy::unwrap_used, reason = "for tests")]
+
+use http::Uri;
+use reqwest::retry;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+use tower_retry_after::{Reason, RejectionResponseLayer, RetryAfterBackoffLayer, State};
+use tower_retry_after_interop::{Answer, Outcome, Server, Story};
+
+async fn ask<S>(client: &S, uri: Uri) -> Outcome
+where
+    S: Service<reqwest::Request, Response = reqwest::Response, Error: Into<BoxError>> + Clone,
+{
+    let url = uri.to_string().parse().unwrap();
+    match client.clone().oneshot(reqwest::Request::new(reqwest::Method::GET, url)).await {
+        Ok(response) => Outcome::Answered(response.status().as_u16()),
+        Err(error) => Outcome::of_error(&*error.into()),
+    }
+}
+
+fn state(layer: &RetryAfterBackoffLayer, server: &Server) -> Option<State> {
+    layer.cooldowns().get(&server.upstream()).map(|info| info.state())
+}
+
+#[tokio::test]
+async fn over_http_1_it_is_refused_held_back_probed_and_clear_again() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = layer.layer(reqwest::Client::new());
+
+    let call = || ask(&client, server.uri("/"));
+    story.is_told_by(call, &Outcome::Answered(429), Outcome::Held).await;
+}
+
+#[tokio::test]
+async fn over_http_2_it_is_refused_held_back_probed_and_clear_again() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let client = layer.layer(client);
+
+    let call = || ask(&client, server.uri("/"));
+    story.is_told_by(call, &Outcome::Answered(429), Outcome::Held).await;
+
+    assert!(server.log().heard().iter().all(|heard| heard.version == http::Version::HTTP_2));
+}
+
+#[tokio::test]
+async fn with_responses_for_rejections_callers_see_nothing_but_statuses() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = ServiceBuilder::new()
+        .layer(RejectionResponseLayer::new())
+        .layer(layer)
+        .service(reqwest::Client::new());
+
+    let call = || ask(&client, server.uri("/"));
+    story.is_told_by(call, &Outcome::Answered(429), |_| Outcome::Answered(429)).await;
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_redirect_is_charged_to_the_origin_that_refused() {
+    let (asked, other) = (Server::start().await, Server::start().await);
+    asked.says([Answer::status(307).header("location", other.uri("/").to_string())]);
+    other.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(other.log(), other.upstream(), layer.cooldowns());
+    let client = layer.layer(reqwest::Client::new());
+
+    assert_eq!(ask(&client, asked.uri("/")).await, Outcome::Answered(429));
+
+    assert_eq!(state(&layer, &asked), None);
+    assert_eq!(ask(&client, asked.uri("/")).await, Outcome::Answered(200));
+    story.continues(|| ask(&client, other.uri("/")), Outcome::Held).await;
+}
+
+#[tokio::test]
+async fn a_redirect_inside_of_the_client_is_the_clients_own_and_is_followed_to_a_cooling_origin() {
+    let (asked, other) = (Server::start().await, Server::start().await);
+    let redirect = || Answer::status(307).header("location", other.uri("/").to_string());
+    asked.says([redirect(), redirect()]);
+    other.says([Answer::refused(), Answer::refused()]);
+    let layer = Story::layer().build();
+    let client = layer.layer(reqwest::Client::new());
+
+    assert_eq!(ask(&client, asked.uri("/")).await, Outcome::Answered(429));
+    assert_eq!(ask(&client, other.uri("/")).await, Outcome::Held(Reason::Cooling));
+    assert_eq!(ask(&client, asked.uri("/")).await, Outcome::Answered(429));
+
+    assert_eq!((asked.log().count(), other.log().count()), (2, 2));
+}
+
+#[tokio::test]
+async fn without_reqwests_own_redirects_no_hop_reaches_a_cooling_origin() {
+    let (asked, other) = (Server::start().await, Server::start().await);
+    asked.says([Answer::status(307).header("location", other.uri("/").to_string())]);
+    other.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let no_redirects = reqwest::redirect::Policy::none();
+    let client = reqwest::Client::builder().redirect(no_redirects).build().unwrap();
+    let client = layer.layer(client);
+
+    assert_eq!(ask(&client, asked.uri("/")).await, Outcome::Answered(307));
+    assert_eq!(ask(&client, other.uri("/")).await, Outcome::Answered(429));
+    assert_eq!(ask(&client, other.uri("/")).await, Outcome::Held(Reason::Cooling));
+
+    assert_eq!((asked.log().count(), other.log().count()), (1, 1));
+}
+
+#[tokio::test]
+async fn of_reqwests_own_retry_the_server_hears_every_try_of_one_call_and_no_other_call() {
+    let server = Server::start().await;
+    server.says(std::iter::repeat_n(Answer::refused(), 8));
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let host = server.uri("/").host().unwrap().to_owned();
+    // It is in the client, and so inside of the layer.
+    let stubborn = retry::for_host(host).no_budget().max_retries_per_request(3);
+    let stubborn = stubborn.classify_fn(|answer| match answer.status() {
+        Some(reqwest::StatusCode::TOO_MANY_REQUESTS) => answer.retryable(),
+        _ => answer.success(),
+    });
+    let client = layer.layer(reqwest::Client::builder().retry(stubborn).build().unwrap());
+
+    assert_eq!(ask(&client, server.uri("/")).await, Outcome::Answered(429));
+    assert_eq!(server.log().count(), 4);
+    for _ in 0..5 {
+        assert_eq!(ask(&client, server.uri("/")).await, Outcome::Held(Reason::Cooling));
+    }
+
+    assert_eq!(server.log().count(), 4);
+    assert_eq!(story.state(), Some(State::Cooling));
+}
