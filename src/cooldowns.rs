@@ -4,10 +4,13 @@
 //! moments and back, and people come in: who looks, cools, clears and waits.
 
 mod cell;
+mod changes;
 mod info;
 mod map;
 mod ready;
+mod snapshot;
 mod table;
+mod trigger;
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,16 +20,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::cell::Notice;
+use self::changes::Change;
+pub(crate) use self::changes::Changes;
 pub use self::info::{CooldownInfo, State};
 use self::ready::{Outlook, Waiters};
+pub use self::snapshot::CooldownsSnapshot;
 use self::table::Table;
 pub(crate) use self::table::{Admission, Entered};
+pub use self::trigger::Trigger;
 use crate::ambient;
 #[cfg(feature = "serde")]
 use crate::cooldown::Record;
 use crate::cooldown::{Cause, Cooldown, Ending, Phase, Reason, Refusal, Role, Rules, told};
 use crate::error::RateLimited;
 use crate::moment::Moment;
+use crate::observe::{Event, Observer, Transition, Watch};
 use crate::upstream::{Draft, Upstream};
 
 /// The default of [`CooldownsBuilder::max_upstreams`].
@@ -70,6 +78,7 @@ struct Shared {
     /// before the table was made.
     born: Instant,
     waiters: Waiters,
+    watch: Watch,
 }
 
 impl Cooldowns {
@@ -83,6 +92,7 @@ impl Cooldowns {
         CooldownsBuilder {
             max_upstreams: DEFAULT_MAX_UPSTREAMS,
             forget_after: DEFAULT_FORGET_AFTER,
+            observer: None,
         }
     }
 
@@ -94,8 +104,8 @@ impl Cooldowns {
     }
 
     /// Returns what is known of every upstream that is not Clear, the one that
-    /// is held back longest first.
-    pub fn snapshot(&self) -> Vec<CooldownInfo> {
+    /// is held back longest first; shown, it is a table.
+    pub fn snapshot(&self) -> CooldownsSnapshot {
         let now = self.now();
         let mut all: Vec<CooldownInfo> = self
             .shared
@@ -105,7 +115,7 @@ impl Cooldowns {
             .filter_map(|(upstream, state)| self.info(upstream, &state, now))
             .collect();
         all.sort_by_key(|info| std::cmp::Reverse(info.until));
-        all
+        CooldownsSnapshot::new(all)
     }
 
     /// Returns how many upstreams are not Clear. It looks at each of them.
@@ -132,12 +142,14 @@ impl Cooldowns {
     /// A longer cooldown that is running is kept, and so is the rung on the
     /// ladder. There is no ceiling, and no jitter. A wait of zero does nothing.
     pub fn cool(&self, upstream: &Upstream, wait: Duration) {
-        self.change(upstream, |table, now| table.cool(upstream, wait, now));
+        self.change(upstream, |table, now, changes| {
+            table.cool(upstream, wait, now, changes);
+        });
     }
 
     /// Forgets an upstream at once: it is Clear, even if a probe is out.
     pub fn clear(&self, upstream: &Upstream) {
-        self.change(upstream, |table, _| table.clear(upstream));
+        self.change(upstream, |table, now, changes| table.clear(upstream, now, changes));
     }
 
     /// Waits until a call to the upstream has a chance to be sent.
@@ -179,11 +191,10 @@ impl Cooldowns {
     /// Decides whether a call that read `generation` may leave.
     #[inline]
     pub(crate) fn admit(&self, upstream: &Upstream, generation: u64, rules: &Rules) -> Admission {
-        let admission = self.shared.table.admit(upstream, generation, || self.now(), rules);
+        let ask = |now| self.ask(upstream, generation, now, rules);
+        let admission = self.shared.table.admit(upstream, generation, || self.now(), ask);
         match admission {
-            Admission::Admitted { role: Role::Free, .. } if is_turn_to_sweep() => {
-                self.shared.table.sweep(self.now());
-            }
+            Admission::Admitted { role: Role::Free, .. } if is_turn_to_sweep() => self.sweep(),
             Admission::Admitted { role: Role::Probe(_) | Role::Place, .. } => {
                 self.shared.waiters.changed(upstream);
             }
@@ -192,11 +203,29 @@ impl Cooldowns {
         admission
     }
 
+    /// Decides under the entry's lock, and tells who watches.
+    #[cold]
+    fn ask(&self, upstream: &Upstream, generation: u64, now: Moment, rules: &Rules) -> Admission {
+        let Shared { table, watch, .. } = &*self.shared;
+        let mut changes = watch.changes();
+        let admission = table.ask(upstream, generation, now, rules, &mut changes);
+        self.tell(changes);
+        admission
+    }
+
+    /// Forgets some upstreams whose time has come.
+    #[cold]
+    fn sweep(&self) {
+        let mut changes = self.shared.watch.changes();
+        self.shared.table.sweep(self.now(), &mut changes);
+        self.tell(changes);
+    }
+
     /// Returns the upstream of that name, if it may be in trouble: else it is Clear.
     pub(crate) fn find(&self, draft: &Draft) -> Option<Upstream> {
         let found = self.shared.table.find(draft);
         if found.is_none() && is_turn_to_sweep() {
-            self.shared.table.sweep(self.now());
+            self.sweep();
         }
         found
     }
@@ -209,13 +238,17 @@ impl Cooldowns {
         ending: Ending,
         rules: &Rules,
     ) {
-        self.change(upstream, |table, now| table.settle(upstream, admitted, ending, now, rules));
+        self.change(upstream, |table, now, changes| {
+            table.settle(upstream, admitted, ending, now, rules, changes);
+        });
     }
 
     /// Remembers what was written down of an upstream.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&self, upstream: &Upstream, record: Record) {
-        self.change(upstream, |table, now| table.restore(upstream, record, now));
+        self.change(upstream, |table, now, changes| {
+            table.restore(upstream, record, now, changes);
+        });
     }
 
     /// Returns the moment that an instant is.
@@ -224,15 +257,51 @@ impl Cooldowns {
         ambient::moment(self.shared.born, instant)
     }
 
-    /// Changes the table, and tells who waits.
-    fn change(&self, upstream: &Upstream, change: impl FnOnce(&Table, Moment)) {
-        let Shared { table, waiters, .. } = &*self.shared;
+    /// Changes the table, and tells who waits and who watches.
+    fn change(&self, upstream: &Upstream, change: impl FnOnce(&Table, Moment, &mut Changes)) {
+        let Shared { table, waiters, watch, .. } = &*self.shared;
         let displaced = table.displaced();
-        change(table, self.now());
+        let mut changes = watch.changes();
+        change(table, self.now(), &mut changes);
         waiters.changed(upstream);
         if table.displaced() != displaced {
             // Whose upstream had to make room waits for nothing.
             waiters.all_changed();
+        }
+        self.tell(changes);
+    }
+
+    /// Returns who is told what happens here.
+    #[inline]
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.shared.watch
+    }
+
+    /// Tells of changes; nobody may hold a lock.
+    fn tell(&self, changes: Changes) {
+        for change in changes {
+            let transition = self.transition(change);
+            self.shared.watch.tell(&Event::Transition(&transition));
+        }
+    }
+
+    fn transition(&self, change: Change) -> Transition {
+        let Change { upstream, number, by, from, to, at } = change;
+        let until = match to.phase {
+            Phase::Clear | Phase::Reopening { .. } => None,
+            Phase::Cooling { .. } | Phase::Probing { .. } => {
+                Some(to.held_until(at, self.shared.table.forget_after()))
+            }
+        };
+        Transition {
+            upstream,
+            number,
+            from: State::of(from),
+            to: State::of(to.phase),
+            by,
+            cause: to.cause,
+            wait: until.map(|until| until.since(at)),
+            until: until.map(|until| self.instant(until)),
         }
     }
 
@@ -324,12 +393,10 @@ impl Cooldowns {
 
     fn info(&self, upstream: Upstream, state: &Cooldown, now: Moment) -> Option<CooldownInfo> {
         let until = state.held_until(now, self.shared.table.forget_after());
-        let phase = match state.phase {
-            Phase::Clear => return None,
-            Phase::Cooling { .. } => State::Cooling,
-            Phase::Probing { .. } => State::Probing,
-            Phase::Reopening { .. } => State::Reopening,
-        };
+        let phase = State::of(state.phase);
+        if phase == State::Clear {
+            return None;
+        }
         let retry_after = until.since(now);
         let until = self.instant(until);
         Some(CooldownInfo { upstream, state: phase, retry_after, until, cause: state.cause })
@@ -379,11 +446,12 @@ impl fmt::Debug for Cooldowns {
 }
 
 /// Configures a table of cooldowns.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder makes a table when `build` is called"]
 pub struct CooldownsBuilder {
     max_upstreams: usize,
     forget_after: Duration,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl CooldownsBuilder {
@@ -406,6 +474,16 @@ impl CooldownsBuilder {
         Self { forget_after, ..self }
     }
 
+    /// Sets who is told what happens in the table and to the calls of its layers;
+    /// nobody by default. See [`observe`](crate::observe).
+    pub fn observer(self, observer: impl Observer) -> Self {
+        self.observed_by(Some(Arc::new(observer)))
+    }
+
+    pub(crate) fn observed_by(self, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { observer, ..self }
+    }
+
     /// Makes the table.
     #[must_use]
     pub fn build(self) -> Cooldowns {
@@ -413,7 +491,18 @@ impl CooldownsBuilder {
             table: Table::new(self.max_upstreams, self.forget_after),
             born: ambient::earlier(ambient::now(), self.forget_after),
             waiters: Waiters::default(),
+            watch: Watch::new(self.observer),
         };
         Cooldowns { shared: Arc::new(shared) }
+    }
+}
+
+impl fmt::Debug for CooldownsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CooldownsBuilder")
+            .field("max_upstreams", &self.max_upstreams)
+            .field("forget_after", &self.forget_after)
+            .field("is_observed", &self.observer.is_some())
+            .finish()
     }
 }

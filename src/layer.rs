@@ -12,6 +12,7 @@ use crate::cooldowns::{Cooldowns, CooldownsBuilder};
 use crate::hint::Dialect;
 use crate::key::Key;
 use crate::ladder::Ladder;
+use crate::observe::{Observer, Shadow, ShadowReport};
 use crate::permit::Shared;
 use crate::service::RetryAfterBackoff;
 
@@ -65,12 +66,21 @@ impl RetryAfterBackoffLayer {
             classifier: None,
             quota: None,
             cooldowns: None,
+            observer: None,
+            shadow: false,
         }
     }
 
     /// Returns a handle on the table of upstreams.
     pub fn cooldowns(&self) -> Cooldowns {
         self.shared.cooldowns.clone()
+    }
+
+    /// Returns what would have been rejected in shadow mode, and what became of
+    /// it; all zeros where the layer rejects. See
+    /// [`shadow`](RetryAfterBackoffLayerBuilder::shadow).
+    pub fn shadowed(&self) -> ShadowReport {
+        self.shared.shadow.as_ref().map(Shadow::report).unwrap_or_default()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -114,6 +124,8 @@ pub struct RetryAfterBackoffLayerBuilder {
     classifier: Option<Arc<dyn Classify>>,
     quota: Option<Dialect>,
     cooldowns: Option<Cooldowns>,
+    observer: Option<Arc<dyn Observer>>,
+    shadow: bool,
 }
 
 /// The shortest lease: with none at all, every caller would be a probe.
@@ -215,9 +227,54 @@ impl RetryAfterBackoffLayerBuilder {
         self
     }
 
+    /// Sets who is told what happens, in the table that [`build`](Self::build)
+    /// makes; nobody by default. See [`observe`](crate::observe). A table that is
+    /// joined keeps its own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Sets whether every call is let pass, also one that would have been
+    /// rejected: to see beforehand what the layer would do. By default it rejects.
+    ///
+    /// The layer learns and decides as it otherwise would: who is admitted takes
+    /// places, is the probe, counts. A call that would have been rejected is sent
+    /// all the same; its answer is counted
+    /// ([`shadowed`](RetryAfterBackoffLayer::shadowed)) and moves nothing, be it
+    /// a refusal or a success.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), tower_retry_after::Error> {
+    /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+    /// use tower_retry_after::RetryAfterBackoffLayer;
+    ///
+    /// async fn send(_: http::Request<()>) -> Result<http::Response<()>, std::io::Error> {
+    ///     Ok(http::Response::builder().status(429).body(()).unwrap())
+    /// }
+    ///
+    /// let layer = RetryAfterBackoffLayer::builder().shadow(true).build();
+    /// let mut client = ServiceBuilder::new().layer(layer.clone()).service(service_fn(send));
+    /// for _ in 0..5 {
+    ///     let request = http::Request::get("https://api.example/").body(()).unwrap();
+    ///     assert_eq!(client.ready().await?.call(request).await?.status(), 429);
+    /// }
+    ///
+    /// let report = layer.shadowed();
+    /// assert_eq!((report.would_reject(), report.refused()), (4, 4));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shadow(mut self, shadow: bool) -> Self {
+        self.shadow = shadow;
+        self
+    }
+
     /// Joins an existing table instead of making one.
     ///
-    /// Size and forgetting are the table's; everything else is each layer's own.
+    /// Size, forgetting and who watches are the table's; everything else is each
+    /// layer's own.
     pub fn cooldowns(mut self, cooldowns: Cooldowns) -> Self {
         self.cooldowns = Some(cooldowns);
         self
@@ -228,14 +285,26 @@ impl RetryAfterBackoffLayerBuilder {
     pub fn build(self) -> RetryAfterBackoffLayer {
         let cooldowns = self.cooldowns.clone().unwrap_or_else(|| self.table().build());
         let Self { rules, key, classifier, quota, .. } = self;
-        let shared = Shared { cooldowns, rules, key, classifier, quota };
+        let is_observed = cooldowns.watch().is_observed();
+        let shared = Shared {
+            is_plain: key.is_none() && !is_observed,
+            is_observed,
+            is_silent: !is_observed && !self.shadow,
+            cooldowns,
+            rules,
+            key,
+            classifier,
+            quota,
+            shadow: self.shadow.then(Shadow::default),
+        };
         RetryAfterBackoffLayer { shared: Arc::new(shared) }
     }
 
     fn table(&self) -> CooldownsBuilder {
         let longest = self.rules.ladder.cap().max(self.rules.max_retry_after);
         let forget_after = self.forget_after.unwrap_or(longest.saturating_mul(2));
-        let table = Cooldowns::builder().forget_after(forget_after);
+        let table =
+            Cooldowns::builder().forget_after(forget_after).observed_by(self.observer.clone());
         match self.max_upstreams {
             Some(most) => table.max_upstreams(most),
             None => table,
@@ -251,6 +320,7 @@ impl fmt::Debug for RetryAfterBackoffLayerBuilder {
             .field("max_upstreams", &self.max_upstreams)
             .field("forget_after", &self.forget_after)
             .field("cooldowns", &self.cooldowns)
+            .field("shadow", &self.shadow)
             .finish_non_exhaustive()
     }
 }

@@ -124,6 +124,7 @@ pub mod classify;
 pub mod hint;
 pub mod key;
 pub mod message;
+pub mod observe;
 #[cfg(feature = "retry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
 pub mod retry;
@@ -148,7 +149,7 @@ mod service;
 mod sync;
 mod upstream;
 
-pub use cooldowns::{CooldownInfo, Cooldowns, CooldownsBuilder, State};
+pub use cooldowns::{CooldownInfo, Cooldowns, CooldownsBuilder, CooldownsSnapshot, State};
 pub use error::{Error, RateLimited, Reason};
 pub use future::ResponseFuture;
 pub use ladder::Ladder;

@@ -18,6 +18,7 @@ use crate::error::RateLimited;
 use crate::hint::Dialect;
 use crate::key::{self, Key};
 use crate::message::{Incoming, Outgoing};
+use crate::observe::{Admitted, Event, Passing, Refused, Shadow, To};
 use crate::upstream::{Draft, Upstream};
 
 /// What a layer, its services and their calls share.
@@ -30,6 +31,15 @@ pub(crate) struct Shared {
     pub(crate) classifier: Option<Arc<dyn classify::Classify>>,
     /// None where what remains of a quota says nothing as long as something does.
     pub(crate) quota: Option<Dialect>,
+    /// The origin is the key, and nobody watches: a note of where a call goes is
+    /// all that is needed while nobody is in trouble.
+    pub(crate) is_plain: bool,
+    /// Somebody wants to hear of every call.
+    pub(crate) is_observed: bool,
+    /// Neither an observer nor shadow mode has to do with rejections.
+    pub(crate) is_silent: bool,
+    /// None where what would be rejected is rejected.
+    pub(crate) shadow: Option<Shadow>,
 }
 
 impl Shared {
@@ -80,11 +90,16 @@ impl Shared {
     pub(crate) fn enter<R: Outgoing>(self: &Arc<Self>, request: &R) -> Result<Permit, RateLimited> {
         let Entered { generation, is_quiet } = self.cooldowns.table().enter();
         if is_quiet {
-            return Ok(Permit::free(self, self.note(request), generation));
+            let destination = self.note(request);
+            self.tell_admitted(To::Noted(&destination), Role::Free);
+            return Ok(Permit::free(self, destination, generation));
         }
         match self.name(request) {
             Ok(upstream) => self.admit_to(upstream, generation),
-            Err(destination) => Ok(Permit::free(self, destination, generation)),
+            Err(destination) => {
+                self.tell_admitted(To::Noted(&destination), Role::Free);
+                Ok(Permit::free(self, destination, generation))
+            }
         }
     }
 
@@ -113,6 +128,7 @@ impl Shared {
     ) -> Result<Permit, RateLimited> {
         match self.cooldowns.admit(&upstream, generation, &self.rules) {
             Admission::Admitted { generation, role } => {
+                self.tell_admitted(To::Named(&upstream), role);
                 Ok(Permit::new(self, upstream, (generation, role)))
             }
             Admission::Rejected { notice, now } => {
@@ -121,19 +137,51 @@ impl Shared {
         }
     }
 
+    /// Returns whether a rejection is of interest to anybody but the caller.
+    #[inline]
+    pub(crate) fn tells_of_rejections(&self) -> bool {
+        !self.is_silent || self.cooldowns.watch().is_traced_finely()
+    }
+
+    /// Tells whoever watches that a call is rejected for good; or, in shadow mode,
+    /// lets it pass.
+    #[cold]
+    pub(crate) fn turn_away(self: &Arc<Self>, limited: &RateLimited) -> Option<Passing> {
+        let passing = Passing::instead_of(limited, self);
+        if passing.is_none() && self.cooldowns.watch().hears_rejections() {
+            self.cooldowns.watch().tell(&Event::Rejected(limited));
+        }
+        passing
+    }
+
+    /// Tells whoever watches that a call is about to be sent.
+    #[inline]
+    pub(crate) fn tell_admitted(&self, to: To<'_>, role: Role) {
+        if self.is_observed {
+            self.cooldowns.watch().tell(&Event::Admitted(&Admitted::new(to, role)));
+        }
+    }
+
     /// Notes the upstream of a request, to be named if it ever matters.
     #[inline]
     pub(crate) fn note<R: Outgoing>(&self, request: &R) -> Destination {
+        self.note_plain(request).unwrap_or_else(|| self.note_rare(request))
+    }
+
+    /// Notes the upstream of a request where that is all there is to do and is
+    /// quickly done.
+    #[inline]
+    pub(crate) fn note_plain<R: Outgoing>(&self, request: &R) -> Option<Destination> {
+        if self.is_plain { Destination::copy(request) } else { None }
+    }
+
+    #[cold]
+    fn note_rare<R: Outgoing>(&self, request: &R) -> Destination {
         if self.key.is_none()
             && let Some(note) = Destination::copy(request)
         {
             return note;
         }
-        self.note_rare(request)
-    }
-
-    #[cold]
-    fn note_rare<R: Outgoing>(&self, request: &R) -> Destination {
         if self.key.is_none()
             && let std::borrow::Cow::Borrowed(uri) = request.uri()
             && let (Some(scheme), Some(authority)) = (Scheme::of(uri.scheme_str()), uri.authority())
@@ -237,13 +285,19 @@ impl Permit {
             },
             Verdict::Exhausted { reset } => Ending::Exhausted { reset, sample: self.sample() },
         };
-        match self.sent_on_to(response) {
-            None => self.settle(&self.destination.upstream(), ending),
-            Some(other) => {
-                self.give_back(Ending::Succeeded);
-                self.settle(&other, ending);
-            }
+        let sent_on = self.sent_on_to(response);
+        let answered = sent_on.clone().unwrap_or_else(|| self.destination.upstream());
+        if let Ending::Refused { refusal, .. } = &ending
+            && self.shared.is_observed
+        {
+            let Refusal { status, hint } = *refusal;
+            let refused = Refused { upstream: answered.clone(), status, hint };
+            self.shared.cooldowns.watch().tell(&Event::Refused(&refused));
         }
+        if sent_on.is_some() {
+            self.give_back(Ending::Succeeded);
+        }
+        self.settle(&answered, ending);
     }
 
     /// Returns who answered, if the one that was asked has sent us on to another.

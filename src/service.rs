@@ -6,10 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
+use crate::cooldown::Role;
 use crate::cooldowns::{Admission, Cooldowns, Entered};
-use crate::error::{BoxError, Error};
+use crate::error::{BoxError, Error, RateLimited};
 use crate::future::ResponseFuture;
 use crate::message::{Incoming, Outgoing};
+use crate::observe::To;
 use crate::permit::{Permit, Shared};
 
 /// A service that holds calls back while their upstream is cooling down.
@@ -98,6 +100,7 @@ impl<S> RetryAfterBackoff<S> {
         let upstream = match self.shared.name(&request) {
             Ok(upstream) => upstream,
             Err(destination) => {
+                self.shared.tell_admitted(To::Noted(&destination), Role::Free);
                 let call = self.inner.call(request);
                 let permit = Permit::free(&self.shared, destination, generation);
                 return ResponseFuture::called(call, permit);
@@ -106,18 +109,57 @@ impl<S> RetryAfterBackoff<S> {
         let Shared { cooldowns, rules, .. } = &*self.shared;
         match cooldowns.admit(&upstream, generation, rules) {
             Admission::Admitted { generation, role } => {
+                self.shared.tell_admitted(To::Named(&upstream), role);
                 // Should the inner service panic, a place or the probe is given back.
                 let permit = Permit::new(&self.shared, upstream, (generation, role));
                 ResponseFuture::called(self.inner.call(request), permit)
             }
             Admission::Rejected { notice, now } => {
                 let rejected = cooldowns.rejection(upstream, &notice, now);
-                // The one place where a readied service is given up.
-                let fresh = self.inner.clone();
-                drop(std::mem::replace(&mut self.inner, fresh));
+                if self.shared.tells_of_rejections() {
+                    return self.turn_away(request, rejected);
+                }
+                self.give_up();
                 ResponseFuture::rejected(rejected)
             }
         }
+    }
+
+    /// Gives a readied inner service up; the one place where that is done.
+    #[inline]
+    fn give_up(&mut self)
+    where
+        S: Clone,
+    {
+        let fresh = self.inner.clone();
+        drop(std::mem::replace(&mut self.inner, fresh));
+    }
+
+    /// The call is to be rejected, and somebody else wants to know or to let it pass.
+    #[cold]
+    fn turn_away<R>(&mut self, request: R, rejected: RateLimited) -> ResponseFuture<S::Future>
+    where
+        S: Service<R> + Clone,
+    {
+        if let Some(passing) = self.shared.turn_away(&rejected) {
+            return ResponseFuture::shadowed(self.inner.call(request), passing);
+        }
+        self.give_up();
+        ResponseFuture::rejected(rejected)
+    }
+
+    /// Nobody is in trouble; but where the call goes is not quickly noted, or
+    /// somebody watches.
+    #[cold]
+    fn call_with_a_look<R>(&mut self, generation: u64, request: R) -> ResponseFuture<S::Future>
+    where
+        S: Service<R>,
+        R: Outgoing,
+    {
+        let destination = self.shared.note(&request);
+        self.shared.tell_admitted(To::Noted(&destination), Role::Free);
+        let call = self.inner.call(request);
+        ResponseFuture::called(call, Permit::free(&self.shared, destination, generation))
     }
 }
 
@@ -143,7 +185,9 @@ where
         if is_quiet {
             // The permit is made after the call: moved about less, it is cheaper,
             // and should the inner service panic, it would hold nothing.
-            let destination = self.shared.note(&request);
+            let Some(destination) = self.shared.note_plain(&request) else {
+                return self.call_with_a_look(generation, request);
+            };
             let call = self.inner.call(request);
             let permit = Permit::free(&self.shared, destination, generation);
             return ResponseFuture::called(call, permit);

@@ -2,12 +2,15 @@
 //!
 //! The layer stands around an inner service whose answers the script gives, in
 //! any order and as late as it likes. After each step the layer must have
-//! admitted or rejected as the model says, and must know what the model knows.
+//! admitted or rejected as the model says, and must know what the model knows;
+//! and so must whoever only hears what an observer is told.
 #![allow(clippy::arithmetic_side_effects, clippy::unchecked_time_subtraction, reason = "for tests")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "for tests")]
 
 #[path = "properties/model.rs"]
 mod model;
+#[path = "properties/replay.rs"]
+mod replay;
 #[path = "properties/world.rs"]
 mod world;
 

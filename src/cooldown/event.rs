@@ -112,3 +112,16 @@ pub enum Reason {
     /// The call was sent, and the upstream refused it.
     Refused,
 }
+
+impl Reason {
+    /// The word for it, in logs and labels.
+    #[allow(dead_code, reason = "only behind features is it put in words")]
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Cooling => "cooling",
+            Self::Probing => "probing",
+            Self::Reopening => "reopening",
+            Self::Refused => "refused",
+        }
+    }
+}

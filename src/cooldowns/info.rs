@@ -1,11 +1,12 @@
 //! What people see of an upstream in trouble.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::cooldown::Cause;
+use crate::cooldown::{Cause, Phase};
 use crate::upstream::Upstream;
 
 /// The state of an upstream.
@@ -20,6 +21,33 @@ pub enum State {
     Probing,
     /// The probe succeeded; calls come back a few at a time.
     Reopening,
+}
+
+impl State {
+    pub(crate) fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::Clear => Self::Clear,
+            Phase::Cooling { .. } => Self::Cooling,
+            Phase::Probing { .. } => Self::Probing,
+            Phase::Reopening { .. } => Self::Reopening,
+        }
+    }
+
+    /// The word for it, in tables, logs and labels.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Cooling => "cooling",
+            Self::Probing => "probing",
+            Self::Reopening => "reopening",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
 }
 
 /// What is known of an upstream that is not Clear, as of the time of asking.

@@ -17,14 +17,23 @@
 //! *Can a verdict meet an entry that was just forgotten?* Forgetting leaves the
 //! state Clear and takes the entry out of the map before it lets go of the lock.
 //! Who then finds a Clear state under the lock looks again.
+//!
+//! *Who is told of a change?* Nobody from here: each step notes its changes, with
+//! numbers drawn under the entry's lock and before the change is written, and
+//! its caller tells them when no lock is held.
 
-use std::cmp::Ordering as Order;
+mod note;
+mod rank;
+
 use std::collections::BinaryHeap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use self::rank::Rank;
 use super::cell::{Cell, Locked, Notice};
+use super::changes::Changes;
 use super::map::Map;
+use super::trigger::Trigger;
 use crate::cooldown::{Cooldown, Effect, Ending, Event, Phase, Record, Role, Rules, Standing};
 use crate::moment::Moment;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -50,6 +59,8 @@ pub(crate) struct Table {
     evicted: AtomicU64,
     /// How many were forgotten for want of room, those past their cooldown included.
     displaced: AtomicU64,
+    /// The number of the last change that was noted.
+    changed: AtomicU64,
     max_upstreams: usize,
     forget_after: Duration,
     map: Map,
@@ -64,14 +75,6 @@ pub(crate) struct Table {
 pub(crate) struct Entry {
     upstream: Upstream,
     cell: Cell,
-}
-
-/// An entry's rank: who ends soonest is forgotten first.
-struct Rank {
-    /// A lower bound. Ends only move forward, so that it need not follow them:
-    /// whoever is about to act on it looks, and puts the entry back if it is late.
-    ends: Moment,
-    entry: Arc<Entry>,
 }
 
 /// What became of the first in order.
@@ -108,6 +111,7 @@ impl Table {
             tracked: AtomicUsize::new(0),
             evicted: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
+            changed: AtomicU64::new(0),
             max_upstreams: max_upstreams.max(1),
             forget_after,
             map: Map::new(),
@@ -159,14 +163,15 @@ impl Table {
         self.map.find(draft)
     }
 
-    /// Decides whether a call that read `generation` may leave.
+    /// Decides whether a call that read `generation` may leave; by `ask` where that
+    /// takes the entry's lock.
     #[inline]
     pub(crate) fn admit(
         &self,
         upstream: &Upstream,
         generation: u64,
         now: impl Fn() -> Moment,
-        rules: &Rules,
+        ask: impl FnOnce(Moment) -> Admission,
     ) -> Admission {
         match self.map.read(upstream, |entry| entry.cell.notice()) {
             None => Admission::Admitted { generation, role: Role::Free },
@@ -175,21 +180,29 @@ impl Table {
                 if now < notice.gate {
                     return Admission::Rejected { notice, now };
                 }
-                self.ask(upstream, generation, now, rules)
+                ask(now)
             }
-            Some(None) => self.ask(upstream, generation, now(), rules),
+            Some(None) => ask(now()),
         }
     }
 
     /// Decides under the entry's lock.
-    #[cold]
-    fn ask(&self, upstream: &Upstream, generation: u64, now: Moment, rules: &Rules) -> Admission {
+    pub(crate) fn ask(
+        &self,
+        upstream: &Upstream,
+        generation: u64,
+        now: Moment,
+        rules: &Rules,
+        changes: &mut Changes,
+    ) -> Admission {
         let free = Admission::Admitted { generation, role: Role::Free };
         while let Some(entry) = self.map.get(upstream) {
             let Some(mut locked) = entry.lock() else {
                 continue;
             };
-            let (next, effect) = locked.get().on(Event::Asked, now, rules, self.forget_after);
+            let state = locked.get();
+            let (next, effect) = state.on(Event::Asked, now, rules, self.forget_after);
+            self.note(changes, upstream, state, (&Event::Asked, next, effect), now);
             self.write(&entry, &mut locked, next);
             match effect {
                 Effect::Admit(role @ (Role::Probe(_) | Role::Place)) => {
@@ -219,29 +232,43 @@ impl Table {
         ending: Ending,
         now: Moment,
         rules: &Rules,
+        changes: &mut Changes,
     ) {
         let (generation, role) = admitted;
-        self.apply(upstream, now, rules, |entry_generation| {
+        self.apply(upstream, now, rules, changes, |entry_generation| {
             let stale = generation < entry_generation;
             Event::Settled(Standing { stale, role }, ending)
         });
     }
 
     /// Cools an upstream by hand.
-    pub(crate) fn cool(&self, upstream: &Upstream, wait: Duration, now: Moment) {
-        self.apply(upstream, now, &Rules::default(), |_| Event::Cooled(wait));
+    pub(crate) fn cool(
+        &self,
+        upstream: &Upstream,
+        wait: Duration,
+        now: Moment,
+        changes: &mut Changes,
+    ) {
+        self.apply(upstream, now, &Rules::default(), changes, |_| Event::Cooled(wait));
     }
 
     /// Remembers what was written down of an upstream.
     #[allow(dead_code, reason = "only snapshots remember")]
-    pub(crate) fn restore(&self, upstream: &Upstream, record: Record, now: Moment) {
-        self.apply(upstream, now, &Rules::default(), |_| Event::Restored(record));
+    pub(crate) fn restore(
+        &self,
+        upstream: &Upstream,
+        record: Record,
+        now: Moment,
+        changes: &mut Changes,
+    ) {
+        self.apply(upstream, now, &Rules::default(), changes, |_| Event::Restored(record));
     }
 
     /// Forgets an upstream, whatever its state.
-    pub(crate) fn clear(&self, upstream: &Upstream) {
+    pub(crate) fn clear(&self, upstream: &Upstream, now: Moment, changes: &mut Changes) {
         while let Some(entry) = self.map.get(upstream) {
             if let Some(mut locked) = entry.lock() {
+                self.note_gone(changes, upstream, &locked.get(), Trigger::Cleared, now);
                 self.forget(&entry, &mut locked);
                 break;
             }
@@ -276,19 +303,27 @@ impl Table {
     }
 
     /// Forgets some upstreams whose time has come, unless somebody is at it.
-    pub(crate) fn sweep(&self, now: Moment) {
+    pub(crate) fn sweep(&self, now: Moment, changes: &mut Changes) {
         if let Ok(mut order) = self.order.try_lock() {
-            self.sweep_some(&mut order, now);
+            self.sweep_some(&mut order, now, changes);
             self.ranked.store(order.len(), Ordering::Relaxed);
         }
     }
 
-    fn apply(&self, upstream: &Upstream, now: Moment, rules: &Rules, event: impl Fn(u64) -> Event) {
+    fn apply(
+        &self,
+        upstream: &Upstream,
+        now: Moment,
+        rules: &Rules,
+        changes: &mut Changes,
+        event: impl Fn(u64) -> Event,
+    ) {
         loop {
             let Some(entry) = self.map.get(upstream) else {
                 // Nothing is stale where nothing is known.
-                let (next, effect) = Cooldown::CLEAR.on(event(0), now, rules, self.forget_after);
-                if effect != Effect::Outdate || self.track(upstream, next, now) {
+                let event = event(0);
+                let (next, effect) = Cooldown::CLEAR.on(event, now, rules, self.forget_after);
+                if effect != Effect::Outdate || self.track(upstream, event, next, now, changes) {
                     return;
                 }
                 continue;
@@ -299,6 +334,7 @@ impl Table {
             let state = locked.get();
             let event = event(state.generation);
             let (next, effect) = state.on(event, now, rules, self.forget_after);
+            self.note(changes, upstream, state, (&event, next, effect), now);
             self.write(&entry, &mut locked, next);
             if effect == Effect::Outdate {
                 locked.set_generation(self.raise());
@@ -309,27 +345,42 @@ impl Table {
     }
 
     /// Publishes an upstream that was Clear; says no if another was quicker.
-    fn track(&self, upstream: &Upstream, state: Cooldown, now: Moment) -> bool {
+    fn track(
+        &self,
+        upstream: &Upstream,
+        event: Event,
+        state: Cooldown,
+        now: Moment,
+        changes: &mut Changes,
+    ) -> bool {
         let cell = Cell::new(state, self.forget_after);
         let entry = Arc::new(Entry { upstream: upstream.clone(), cell });
         // Nobody else has the entry yet; who finds it from here on waits.
         let mut locked = entry.cell.lock();
-        if !self.publish(&entry, state.ends, now) {
+        if !self.publish(&entry, state.ends, now, changes) {
             return false;
         }
+        let came = (&event, state, Effect::Outdate);
+        self.note(changes, upstream, Cooldown::CLEAR, came, now);
         locked.set_generation(self.raise());
         true
     }
 
     /// Makes room for an entry, counts it, puts it in order and into the map; one
     /// at a time, so that nobody makes room in vain.
-    fn publish(&self, entry: &Arc<Entry>, ends: Moment, now: Moment) -> bool {
+    fn publish(
+        &self,
+        entry: &Arc<Entry>,
+        ends: Moment,
+        now: Moment,
+        changes: &mut Changes,
+    ) -> bool {
         let mut order = self.order();
         if self.map.get(&entry.upstream).is_some() {
             return false;
         }
-        self.sweep_some(&mut order, now);
-        self.make_room(&mut order, now);
+        self.sweep_some(&mut order, now, changes);
+        self.make_room(&mut order, now, changes);
         self.tracked.fetch_add(1, Ordering::Relaxed);
         order.push(Rank { ends, entry: Arc::clone(entry) });
         self.ranked.store(order.len(), Ordering::Relaxed);
@@ -353,22 +404,23 @@ impl Table {
         }
     }
 
-    fn sweep_some(&self, order: &mut BinaryHeap<Rank>, now: Moment) {
+    fn sweep_some(&self, order: &mut BinaryHeap<Rank>, now: Moment, changes: &mut Changes) {
         for _ in 0..SWEPT_AT_ONCE {
             let due = |first: &Rank| now >= first.ends.after(self.forget_after);
             if !order.peek().is_some_and(due) {
                 return;
             }
-            self.pop(order, |state| now >= state.forgotten_at(self.forget_after));
+            let ripe = |state: &Cooldown| now >= state.forgotten_at(self.forget_after);
+            self.pop(order, ripe, now, changes);
         }
     }
 
     /// Forgets the first in order, though its time has not come, until there is
     /// room for one more.
-    fn make_room(&self, order: &mut BinaryHeap<Rank>, now: Moment) {
+    fn make_room(&self, order: &mut BinaryHeap<Rank>, now: Moment, changes: &mut Changes) {
         // Asked anew each time: whoever was gone already has made room itself.
         while self.tracked() >= self.max_upstreams {
-            match self.pop(order, |_| true) {
+            match self.pop(order, |_| true, now, changes) {
                 None => return,
                 Some(Popped::Forgotten(state)) => {
                     self.displaced.fetch_add(1, Ordering::Relaxed);
@@ -386,6 +438,8 @@ impl Table {
         &self,
         order: &mut BinaryHeap<Rank>,
         ripe: impl Fn(&Cooldown) -> bool,
+        now: Moment,
+        changes: &mut Changes,
     ) -> Option<Popped> {
         let Rank { ends, entry } = order.pop()?;
         let Some(mut locked) = entry.lock() else {
@@ -397,6 +451,8 @@ impl Table {
             order.push(Rank { ends: state.ends, entry });
             return Some(Popped::PutBack);
         }
+        let why = if now < state.ends { Trigger::Evicted } else { Trigger::Displaced };
+        self.note_gone(changes, &entry.upstream, &state, why, now);
         self.forget(&entry, &mut locked);
         Some(Popped::Forgotten(state))
     }
@@ -441,27 +497,6 @@ impl Entry {
         }
     }
 }
-
-impl Ord for Rank {
-    /// The soonest is the greatest, as the heap hands out the greatest first.
-    fn cmp(&self, other: &Self) -> Order {
-        other.ends.cmp(&self.ends)
-    }
-}
-
-impl PartialOrd for Rank {
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Rank {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Order::Equal
-    }
-}
-
-impl Eq for Rank {}
 
 #[cfg(test)]
 mod tests;

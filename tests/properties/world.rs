@@ -20,6 +20,7 @@ use tower_retry_after::{State, Upstream};
 
 use crate::Answer;
 use crate::model::{Model, Outcome, Settings};
+use crate::replay::Replay;
 
 /// A request that carries the way on which its answer will come.
 type Call = Request<oneshot::Receiver<Answer>>;
@@ -42,11 +43,14 @@ pub(crate) struct World {
     /// In the order of the model's calls.
     out: Vec<Out>,
     start: Instant,
+    replay: Replay,
 }
 
 impl World {
     pub(crate) fn new(settings: Settings, upstreams: usize) -> Self {
+        let replay = Replay::default();
         let layer = RetryAfterBackoffLayer::builder()
+            .observer(replay.clone())
             .ladder(Ladder::new(settings.base, settings.cap))
             .max_retry_after(settings.max_retry_after)
             .trust_hints(settings.trust_hints)
@@ -66,7 +70,7 @@ impl World {
         let model = Model::new(settings, upstreams);
         let upstreams = (0..upstreams).map(|to| Upstream::from_uri(&uri(to))).collect();
 
-        Self { model, client, cooldowns, upstreams, sent, out: Vec::new(), start: now() }
+        Self { model, client, cooldowns, upstreams, sent, out: Vec::new(), start: now(), replay }
     }
 
     pub(crate) fn call(&mut self, to: usize) {
@@ -133,6 +137,7 @@ impl World {
     pub(crate) fn compare(&self) {
         for (of, upstream) in self.upstreams.iter().enumerate() {
             let known = self.cooldowns.get(upstream);
+            self.replay.agree(upstream, known.as_ref());
             let known = known.map(|info| (info.state(), info.until(), info.consecutive_failures()));
             let expected = self.model.episode(of).map(|episode| {
                 let (state, until) = self.model.shown(&episode);
@@ -209,6 +214,6 @@ fn nobody() -> Context<'static> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the clock is paused; it is the script's own")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

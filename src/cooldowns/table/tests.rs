@@ -23,6 +23,10 @@ fn table() -> Table {
     Table::new(1000, FORGET)
 }
 
+fn unwatched() -> Changes {
+    Changes::kept(false)
+}
+
 fn refusal(hint: Option<Duration>) -> Ending {
     let refusal = Refusal { status: StatusCode::TOO_MANY_REQUESTS, hint };
     Ending::Refused { refusal, sample: 0.0 }
@@ -31,7 +35,13 @@ fn refusal(hint: Option<Duration>) -> Ending {
 impl Table {
     /// Reads the generation and asks, as a call does.
     fn ask_at(&self, name: &str, seconds: u64) -> Admission {
-        self.admit(&named(name), self.generation(), || at(seconds), &Rules::default())
+        self.admit_at(name, self.generation(), seconds)
+    }
+
+    fn admit_at(&self, name: &str, generation: u64, seconds: u64) -> Admission {
+        let (upstream, rules) = (named(name), Rules::default());
+        let ask = |now| self.ask(&upstream, generation, now, &rules, &mut unwatched());
+        self.admit(&upstream, generation, || at(seconds), ask)
     }
 
     /// Admits a call that must be admitted.
@@ -43,7 +53,14 @@ impl Table {
     }
 
     fn settle_at(&self, name: &str, admitted: (u64, Role), ending: Ending, seconds: u64) {
-        self.settle(&named(name), admitted, ending, at(seconds), &Rules::default());
+        self.settle(
+            &named(name),
+            admitted,
+            ending,
+            at(seconds),
+            &Rules::default(),
+            &mut unwatched(),
+        );
     }
 
     fn refuse(&self, name: &str, admitted: (u64, Role), seconds: u64) {
@@ -52,7 +69,7 @@ impl Table {
 
     /// Cools an upstream from 0 s until then.
     fn cool_until(&self, name: &str, seconds: u64) {
-        self.cool(&named(name), secs(seconds), at(0));
+        self.cool(&named(name), secs(seconds), at(0), &mut unwatched());
     }
 
     fn rung(&self, name: &str) -> Option<u32> {
@@ -117,7 +134,7 @@ fn a_probe_is_current_though_its_caller_read_the_generation_before_the_refusal()
     let read_early = table.generation();
     table.refuse("a", (0, FREE), 0);
 
-    let probe = table.admit(&named("a"), read_early, || at(60), &Rules::default());
+    let probe = table.admit_at("a", read_early, 60);
 
     assert_eq!(probe, Admission::Admitted { generation: 1, role: Role::Probe(1) });
 }
@@ -145,11 +162,11 @@ fn an_upstream_that_is_well_again_is_no_longer_tracked() {
     let rules = Rules { reopen_width: 2, ..Rules::default() };
     table.cool_until("a", 10);
     let probe = table.leave("a", 10);
-    table.settle(&named("a"), probe, Ending::Succeeded, at(11), &rules);
+    table.settle(&named("a"), probe, Ending::Succeeded, at(11), &rules, &mut unwatched());
     assert_eq!(table.tracked(), 1);
 
     let place = table.leave("a", 11);
-    table.settle(&named("a"), place, Ending::Succeeded, at(12), &rules);
+    table.settle(&named("a"), place, Ending::Succeeded, at(12), &rules, &mut unwatched());
 
     assert!(table.enter().is_quiet);
     assert!(!table.knows("a"));
@@ -161,7 +178,7 @@ fn verdicts_that_learn_nothing_track_nothing() {
     for ending in [Ending::Succeeded, Ending::Neutral, Ending::Dropped] {
         table.settle_at("a", (0, FREE), ending, 0);
     }
-    table.cool(&named("a"), Duration::ZERO, at(0));
+    table.cool(&named("a"), Duration::ZERO, at(0), &mut unwatched());
 
     assert!(table.enter().is_quiet);
     assert_eq!((table.generation(), table.ranks()), (0, 0));
@@ -173,8 +190,8 @@ fn clearing_during_a_probe_forgets_at_once_and_the_verdict_starts_anew() {
     table.refuse("a", (0, FREE), 0);
     let probe = table.leave("a", 60);
 
-    table.clear(&named("a"));
-    table.clear(&named("a"));
+    table.clear(&named("a"), at(0), &mut unwatched());
+    table.clear(&named("a"), at(0), &mut unwatched());
     assert!(table.enter().is_quiet);
     assert_eq!(table.leave("a", 60).1, Role::Free);
 
@@ -190,7 +207,7 @@ fn a_place_of_an_earlier_episode_is_not_given_back_to_a_later_one() {
     table.cool_until("a", 10);
     table.settle_at("a", table.leave("a", 10), Ending::Succeeded, 10);
     let old_place = table.leave("a", 10);
-    table.clear(&named("a"));
+    table.clear(&named("a"), at(0), &mut unwatched());
     table.cool_until("a", 10);
     table.settle_at("a", table.leave("a", 10), Ending::Succeeded, 10);
     let _places = [table.leave("a", 10), table.leave("a", 10)];
@@ -209,7 +226,7 @@ fn the_bound_is_never_exceeded_and_the_longest_out_of_cooldown_goes_first() {
 
     for (fresh, gone) in [("x", "first"), ("y", "second"), ("z", "late")] {
         assert!(table.knows(gone));
-        table.cool(&named(fresh), secs(500), at(100));
+        table.cool(&named(fresh), secs(500), at(100), &mut unwatched());
 
         assert!(!table.knows(gone), "{gone}");
         assert_eq!((table.tracked(), table.evicted()), (3, 0));
@@ -238,7 +255,7 @@ fn who_has_been_cooled_for_longer_meanwhile_is_ranked_anew() {
     table.cool_until("b", 20);
     table.cool_until("a", 500);
 
-    table.cool(&named("x"), secs(900), at(100));
+    table.cool(&named("x"), secs(900), at(100), &mut unwatched());
 
     assert!(table.knows("a") && !table.knows("b"));
     assert_eq!(table.evicted(), 0);
@@ -262,14 +279,14 @@ fn sweeping_forgets_those_whose_time_has_come_and_no_others() {
     }
     table.cool_until("0", 500);
 
-    table.sweep(at(13 + 7200));
+    table.sweep(at(13 + 7200), &mut unwatched());
 
     let left: Vec<bool> = (0..10).map(|name| table.knows(&name.to_string())).collect();
     assert_eq!(left, [true, false, false, false, true, true, true, true, true, true]);
     assert_eq!(table.tracked(), 7);
     // A sweep takes a few, so that nobody pays for all.
-    table.sweep(at(500 + 7200));
-    table.sweep(at(500 + 7200));
+    table.sweep(at(500 + 7200), &mut unwatched());
+    table.sweep(at(500 + 7200), &mut unwatched());
     assert!(table.enter().is_quiet);
     assert_eq!((table.ranks(), table.evicted()), (0, 0));
 }
@@ -281,7 +298,7 @@ fn tracking_sweeps_faster_than_it_tracks() {
         table.cool_until(&name.to_string(), 10);
     }
     for name in 0..300 {
-        table.cool(&named(format_args!("fresh {name}")), secs(10), at(10 + 7200));
+        table.cool(&named(format_args!("fresh {name}")), secs(10), at(10 + 7200), &mut unwatched());
     }
 
     assert_eq!(table.tracked(), 300);
@@ -315,7 +332,7 @@ fn removed_upstreams_do_not_pile_up_in_the_order() {
     let table = table();
     for _ in 0..100_000 {
         table.cool_until("flapping", 10);
-        table.clear(&named("flapping"));
+        table.clear(&named("flapping"), at(0), &mut unwatched());
         assert!(table.ranks() <= LINGERING + 4);
     }
 

@@ -23,8 +23,7 @@ pub fn answer(request: &Parts) -> Answer {
 
 /// The answer of API priority and fairness to a client it has no seat for.
 pub fn refused() -> Answer {
-    let mut body =
-        status(429, "TooManyRequests", "Too many requests, please try again later.");
+    let mut body = status(429, "TooManyRequests", "Too many requests, please try again later.");
     if let Some(fields) = body.as_object_mut() {
         fields.insert("details".to_owned(), json!({ "retryAfterSeconds": 1 }));
     }

@@ -120,8 +120,7 @@ async fn of_a_stubborn_retry_outside_of_the_layer_the_server_hears_one_request()
     let server = Server::start().await;
     server.says(std::iter::repeat_n(Answer::refused(), 8));
     let layer = Story::layer().build();
-    let client =
-        ServiceBuilder::new().retry(Stubborn(3)).layer(layer.clone()).service(http1());
+    let client = ServiceBuilder::new().retry(Stubborn(3)).layer(layer.clone()).service(http1());
 
     for _ in 0..5 {
         assert_eq!(ask(&client, server.uri("/")).await, Outcome::Held(Reason::Cooling));
@@ -135,8 +134,7 @@ async fn of_a_stubborn_retry_inside_of_the_layer_the_server_hears_every_try_of_o
     let server = Server::start().await;
     server.says(std::iter::repeat_n(Answer::refused(), 8));
     let layer = Story::layer().build();
-    let client =
-        ServiceBuilder::new().layer(layer.clone()).retry(Stubborn(3)).service(http1());
+    let client = ServiceBuilder::new().layer(layer.clone()).retry(Stubborn(3)).service(http1());
 
     assert_eq!(ask(&client, server.uri("/")).await, Outcome::Answered(429));
     assert_eq!(ask(&client, server.uri("/")).await, Outcome::Held(Reason::Cooling));

@@ -42,8 +42,7 @@ async fn behind_a_retry_every_attempt_is_gated() {
     server.says([Answer::refused()]);
     let layer = Story::layer().build();
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
-    let client =
-        ClientBuilder::new(reqwest::Client::new()).with(stubborn()).with(layer).build();
+    let client = ClientBuilder::new(reqwest::Client::new()).with(stubborn()).with(layer).build();
 
     // The first attempt is refused, the second is held back, and that is the end of it.
     let call = || ask(&client, server.uri("/"));
@@ -56,8 +55,7 @@ async fn before_a_retry_it_sees_the_last_attempt_alone() {
     server.says(std::iter::repeat_n(Answer::refused(), 8));
     let layer = Story::layer().build();
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
-    let client =
-        ClientBuilder::new(reqwest::Client::new()).with(layer).with(stubborn()).build();
+    let client = ClientBuilder::new(reqwest::Client::new()).with(layer).with(stubborn()).build();
 
     assert_eq!(ask(&client, server.uri("/")).await, Outcome::Answered(429));
     assert_eq!(ask(&client, server.uri("/")).await, Outcome::Held(Reason::Cooling));

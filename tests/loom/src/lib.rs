@@ -75,10 +75,12 @@ mod source {
 }
 
 #[path = "../../../src/cooldowns"]
-#[expect(dead_code, reason = "the crate uses more of them")]
+#[expect(dead_code, unreachable_pub, reason = "the crate uses more of them")]
 mod cooldowns {
     pub(crate) mod cell;
+    pub(crate) mod changes;
     pub(crate) mod table;
+    mod trigger;
 
     use crate::map;
 }

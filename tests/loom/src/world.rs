@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::cooldown::{Cooldown, Ending, Phase, Reason, Refusal, Role, Rules};
+use crate::cooldowns::changes::Changes;
 use crate::cooldowns::table::{Admission, Entered, Table};
 use crate::moment::Moment;
 use crate::upstream::Upstream;
@@ -74,7 +75,8 @@ impl World {
         if is_quiet {
             return Met::Sent(self.permit(upstream, generation, Role::Free));
         }
-        match self.table.admit(upstream, generation, || at(now), &self.rules) {
+        let ask = |now| self.table.ask(upstream, generation, now, &self.rules, &mut watched());
+        match self.table.admit(upstream, generation, || at(now), ask) {
             Admission::Admitted { generation, role } => {
                 Met::Sent(self.permit(upstream, generation, role))
             }
@@ -89,23 +91,28 @@ impl World {
 
     /// Brings an upstream into Reopening at `now`, by a refusal and a probe.
     pub fn reopen(&self, upstream: &Upstream, now: u64) {
-        self.table.cool(upstream, Duration::from_secs(1), at(now.saturating_sub(1)));
+        self.table.cool(
+            upstream,
+            Duration::from_secs(1),
+            at(now.saturating_sub(1)),
+            &mut watched(),
+        );
         self.call(upstream, now).permit().succeeded(now);
     }
 
     /// Forgets an upstream by hand.
     pub fn clear(&self, upstream: &Upstream) {
-        self.table.clear(upstream);
+        self.table.clear(upstream, at(0), &mut watched());
     }
 
     /// Cools an upstream by hand.
     pub fn cool(&self, upstream: &Upstream, wait: u64, now: u64) {
-        self.table.cool(upstream, Duration::from_secs(wait), at(now));
+        self.table.cool(upstream, Duration::from_secs(wait), at(now), &mut watched());
     }
 
     /// Forgets the upstreams whose time has come.
     pub fn sweep(&self, now: u64) {
-        self.table.sweep(at(now));
+        self.table.sweep(at(now), &mut watched());
     }
 
     /// Returns what is known of an upstream.
@@ -217,7 +224,14 @@ impl Permit {
 
     fn settle(self, ending: Ending, now: u64) {
         let World { table, rules } = &self.world;
-        table.settle(&self.upstream, (self.generation, self.role), ending, at(now), rules);
+        table.settle(
+            &self.upstream,
+            (self.generation, self.role),
+            ending,
+            at(now),
+            rules,
+            &mut watched(),
+        );
     }
 }
 
@@ -231,6 +245,11 @@ impl Known {
             Phase::Reopening { width, in_flight } => Self::Reopening { width, in_flight },
         }
     }
+}
+
+/// Changes are noted as where somebody watches, and told to nobody.
+fn watched() -> Changes {
+    Changes::kept(true)
 }
 
 fn at(seconds: u64) -> Moment {
