@@ -265,15 +265,13 @@ impl<C> RetryPolicy<C> {
         let now = ambient::now();
         // Has it come to the table's ears? A layer inside has told it; one outside
         // does not know of it yet, and may have a probe out for this very call.
-        match self.shared.cooldowns.outdated_since(by, self.course.generation) {
-            Some(info) => Plan::queue(&info, now),
-            None => {
-                let rules = &self.shared.rules;
-                let sample = if rules.jitter > 0.0 { ambient::sample() } else { 0.0 };
-                let pause = rules.pause(self.course.sent, hint, sample);
-                Plan { earliest: now.checked_add(pause), queue: None }
-            }
+        if let Some(info) = self.shared.cooldowns.outdated_since(by, self.course.generation) {
+            return Plan::queue(&info, now);
         }
+        let rules = &self.shared.rules;
+        let sample = if rules.jitter > 0.0 { ambient::sample() } else { 0.0 };
+        let pause = rules.pause(self.course.sent, hint, sample);
+        Plan { earliest: now.checked_add(pause), queue: None }
     }
 }
 

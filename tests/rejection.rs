@@ -57,7 +57,7 @@ async fn the_wait_is_told_in_whole_seconds_rounded_up() {
         (millis(1), "1"),
         (secs(1), "1"),
         (millis(1001), "2"),
-        (secs(3600) - Duration::from_nanos(1), "3600"),
+        (Duration::new(3599, 999_999_999), "3600"),
     ] {
         let response = rejected(wait, get(A)).await;
         assert_eq!(response.headers()["retry-after"], told, "{wait:?}");
@@ -127,10 +127,7 @@ async fn what_was_sent_passes_unchanged() {
     let client = answering(&backoff, &peer);
 
     let response = send(&client, A).await.unwrap();
-    assert_eq!(
-        (response.status().as_u16(), &response.headers()["x"].to_str().unwrap()[..]),
-        (200, "1")
-    );
+    assert_eq!((response.status().as_u16(), response.headers().len()), (200, 1));
     assert!(response.extensions().is_empty());
     assert_eq!(ask(&client, A).await, Outcome::Sent(500));
     let refused = send(&client, A).await.unwrap();
@@ -172,6 +169,21 @@ async fn behind_a_buffer_the_rate_limit_is_found_in_the_box() {
     let client = ServiceBuilder::new()
         .layer(RejectionResponseLayer::new())
         .buffer(8)
+        .layer(backoff)
+        .service(Peer::always(ok()).service());
+
+    let response = client.oneshot(get(A)).await.unwrap();
+
+    assert_eq!(response.headers()["retry-after"], "90");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_limit_is_found_deep_in_an_error_of_others() {
+    let backoff = RetryAfterBackoffLayer::new();
+    backoff.cooldowns().cool(&upstream(A), secs(90));
+    let client = ServiceBuilder::new()
+        .layer(RejectionResponseLayer::new())
+        .map_err(io::Error::other)
         .layer(backoff)
         .service(Peer::always(ok()).service());
 
@@ -235,13 +247,12 @@ async fn nor_does_it_end_a_probe_well_or_badly() {
     for request in requests {
         for classifier in [false, true] {
             let inner = RetryAfterBackoffLayer::new();
-            let outer = match classifier {
-                false => RetryAfterBackoffLayer::new(),
+            let mut outer = RetryAfterBackoffLayer::builder();
+            if classifier {
                 // One that must be asked about every response.
-                true => RetryAfterBackoffLayer::builder()
-                    .classify(classify::from_fn(classify::standard))
-                    .build(),
-            };
+                outer = outer.classify(classify::from_fn(classify::standard));
+            }
+            let outer = outer.build();
             let client = stacked(&outer, &inner, &Peer::says([refused_for(90)]));
             assert_eq!(ask(&client, A).await, Outcome::Sent(429));
             inner.cooldowns().cool(&upstream(A), secs(300));

@@ -68,17 +68,17 @@ impl Answer {
 /// have.
 fn rate_limited<E: 'static>(error: &E) -> Option<&RateLimited> {
     let any: &dyn Any = error;
-    if let Some(boxed) = any.downcast_ref::<BoxError>() {
-        return RateLimited::find(&**boxed);
-    }
-    fn as_error<T: StdError + 'static>(any: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-        any.downcast_ref::<T>().map(|error| -> &(dyn StdError + 'static) { error })
-    }
-    let known = as_error::<Error>(any).or_else(|| as_error::<RateLimited>(any));
-    let known = known.or_else(|| as_error::<io::Error>(any));
+    let known =
+        any.downcast_ref::<BoxError>().map(|boxed| -> &(dyn StdError + 'static) { &**boxed });
+    let known = known.or_else(|| seen_as::<Error>(any)).or_else(|| seen_as::<RateLimited>(any));
+    let known = known.or_else(|| seen_as::<io::Error>(any));
     #[cfg(feature = "reqwest-middleware")]
-    let known = known.or_else(|| as_error::<reqwest_middleware::Error>(any));
+    let known = known.or_else(|| seen_as::<reqwest_middleware::Error>(any));
     RateLimited::find(known?)
+}
+
+fn seen_as<T: StdError + 'static>(any: &dyn Any) -> Option<&(dyn StdError + 'static)> {
+    any.downcast_ref::<T>().map(|error| -> &(dyn StdError + 'static) { error })
 }
 
 /// Returns which calls a refusal allows to be sent again.

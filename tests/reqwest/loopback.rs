@@ -53,10 +53,11 @@ impl Server {
 
     /// Refuses its first requests, each with that header, and is well then.
     pub(crate) async fn refusing(first: usize, name: &'static str, value: &'static str) -> Self {
-        Self::start(move |request| match request < first {
-            true => reply(429, &[(name, value)]),
-            false => reply(200, &[]),
-        })
+        Self::start(
+            move |request| {
+                if request < first { reply(429, &[(name, value)]) } else { reply(200, &[]) }
+            },
+        )
         .await
     }
 

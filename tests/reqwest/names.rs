@@ -23,7 +23,7 @@ fn asked(url: &str) -> Upstream {
         Ok::<_, Infallible>(Response::from(refusal))
     }));
     at_once(service.call(request(url))).unwrap();
-    layer.cooldowns().snapshot()[0].upstream().clone()
+    layer.cooldowns().snapshot().first().unwrap().upstream().clone()
 }
 
 fn response_from(url: &str) -> Response {

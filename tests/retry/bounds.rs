@@ -44,11 +44,11 @@ async fn attempts_that_were_held_back_do_not_count() {
 
     let (answered, ()) = tokio::join!(request(&client, Method::GET), async {
         // It is held back once more before it is sent at all.
-        pass(secs(10) - millis(1)).await;
+        pass(millis(9_999)).await;
         backoff.cooldowns().cool(&upstream(A), secs(10));
     });
 
-    assert_eq!(answered, (Outcome::Sent(200), secs(25) - millis(1)));
+    assert_eq!(answered, (Outcome::Sent(200), millis(24_999)));
     assert_eq!(peer.calls(), 2);
 }
 
@@ -180,7 +180,7 @@ async fn who_goes_away_while_waiting_leaves_the_queue() {
     let mut first = Box::pin(client.clone().oneshot(get(A)));
     assert!(poll_once(first.as_mut()).is_pending());
     let (second, ()) = tokio::join!(request(&client, Method::GET), async {
-        pass(secs(90) - millis(1)).await;
+        pass(millis(89_999)).await;
         drop(first);
     });
 

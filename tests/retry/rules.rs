@@ -151,9 +151,11 @@ fn grpc() -> RetryAfterBackoffLayer {
         headers.get("grpc-status").is_some_and(|code| code == "8" || code == "14")
     };
     RetryAfterBackoffLayer::builder()
-        .classify(classify::from_fn(move |head| match is_refusal(head.headers()) {
-            true => Verdict::RateLimited { hint: Some(secs(2)) },
-            false => classify::standard(head),
+        .classify(classify::from_fn(move |head| {
+            if is_refusal(head.headers()) {
+                return Verdict::RateLimited { hint: Some(secs(2)) };
+            }
+            classify::standard(head)
         }))
         .trust_hints(true)
         .build()
@@ -203,7 +205,7 @@ async fn another_table_that_holds_the_call_back_is_waited_for_and_not_stormed() 
     let attempts = Arc::new(AtomicUsize::new(0));
     let (held_back, count) = (plain(&other, &Peer::always(ok())), Arc::clone(&attempts));
     let inner = tower::service_fn(move |request: Request<()>| {
-        count.fetch_add(1, Ordering::SeqCst);
+        assert!(count.fetch_add(1, Ordering::SeqCst) < 99, "a storm");
         held_back.clone().oneshot(request)
     });
 

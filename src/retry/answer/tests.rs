@@ -11,8 +11,8 @@ fn limited() -> RateLimited {
     Cooldowns::new().refusal(Upstream::named("a"), refusal, &Rules::default())
 }
 
-fn is_found<E: 'static>(error: E) -> bool {
-    rate_limited(&error).is_some()
+fn is_found<E: 'static>(error: &E) -> bool {
+    rate_limited(error).is_some()
 }
 
 /// An error that wraps another.
@@ -33,17 +33,17 @@ impl StdError for Around {
 
 #[test]
 fn a_rate_limit_is_found_in_every_error_that_stacks_have() {
-    assert!(is_found(limited()));
-    assert!(is_found(Error::from(limited())));
-    assert!(is_found(Error::inner(Around(limited().into()))));
-    assert!(is_found::<BoxError>(limited().into()));
-    assert!(is_found::<BoxError>(Box::new(Around(Error::from(limited()).into()))));
-    assert!(is_found(io::Error::other(limited())));
+    assert!(is_found(&limited()));
+    assert!(is_found(&Error::from(limited())));
+    assert!(is_found(&Error::inner(Around(limited().into()))));
+    assert!(is_found::<BoxError>(&limited().into()));
+    assert!(is_found::<BoxError>(&Around(Error::from(limited()).into()).into()));
+    assert!(is_found(&io::Error::other(limited())));
 
-    assert!(!is_found(Error::inner("reset")));
-    assert!(!is_found::<BoxError>("reset".into()));
-    assert!(!is_found(io::Error::other("reset")));
-    assert!(!is_found(()));
+    assert!(!is_found(&Error::inner("reset")));
+    assert!(!is_found::<BoxError>(&"reset".into()));
+    assert!(!is_found(&io::Error::other("reset")));
+    assert!(!is_found(&()));
 }
 
 #[cfg(feature = "reqwest-middleware")]
@@ -51,8 +51,8 @@ fn a_rate_limit_is_found_in_every_error_that_stacks_have() {
 fn a_rate_limit_is_found_in_a_middlewares_error() {
     let around = Around(limited().into());
 
-    assert!(is_found(reqwest_middleware::Error::middleware(around)));
-    assert!(!is_found(reqwest_middleware::Error::middleware(io::Error::other("reset"))));
+    assert!(is_found(&reqwest_middleware::Error::middleware(around)));
+    assert!(!is_found(&reqwest_middleware::Error::middleware(io::Error::other("reset"))));
 }
 
 fn allows<const N: usize>(status: u16, headers: [(&'static str, &'static str); N]) -> Again {

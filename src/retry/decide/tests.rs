@@ -10,7 +10,7 @@ use crate::ambient;
 static START: LazyLock<Instant> = LazyLock::new(ambient::now);
 
 fn after(seconds: u64) -> Instant {
-    *START + Duration::from_secs(seconds)
+    START.checked_add(Duration::from_secs(seconds)).unwrap()
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
