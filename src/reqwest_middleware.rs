@@ -24,12 +24,11 @@ use crate::message::Outgoing;
 ///
 /// # Errors
 ///
-/// A call that is held back fails with
-/// [`Error::Middleware`](reqwest_middleware::Error::Middleware), in whose chain
-/// [`RateLimited::find`] finds the [`RateLimited`]; every other error is passed on
-/// as it is. To `reqwest-retry`'s default strategy an error from a middleware is
-/// fatal: it retries the refusal, finds the upstream cooling, and gives up at
-/// once instead of waiting and being refused again.
+/// A call that is held back fails with [`reqwest_middleware::Error::Middleware`], in
+/// whose chain [`RateLimited::find`] finds the [`RateLimited`]; every other error is
+/// passed on as it is. To `reqwest-retry`'s default strategy an error from a
+/// middleware is fatal: after a refusal it tries again, finds the upstream cooling,
+/// and ends with that error, instead of being refused time and again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

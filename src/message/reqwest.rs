@@ -13,6 +13,30 @@ use super::{Incoming, Outgoing, Synthetic};
 use crate::error::RateLimited;
 use crate::upstream::Upstream;
 
+/// The layer goes around a `reqwest::Client` itself:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_retry_after::{RetryAfterBackoffLayer, Upstream};
+///
+/// let backoff = RetryAfterBackoffLayer::new();
+/// let cooldowns = backoff.cooldowns();
+/// let client = ServiceBuilder::new().layer(backoff).service(reqwest::Client::new());
+///
+/// let uri = http::Uri::from_static("http://api.example/items");
+/// cooldowns.cool(&Upstream::from_uri(&uri), Duration::from_secs(90));
+///
+/// let request = reqwest::Request::new(http::Method::GET, uri.to_string().parse().unwrap());
+/// let error = client.oneshot(request).await.unwrap_err();
+/// assert!(error.rate_limited().is_some());
+/// # }
+/// ```
+///
+/// Credentials in a URL are cut before anything is kept; extensions are not to be
+/// seen from outside; the deadline is the request's own timeout.
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 impl Outgoing for Request {
     fn method(&self) -> &Method {
@@ -48,6 +72,10 @@ impl Outgoing for Request {
 /// The host of responses that were made of an [`http::Response`] without a URL.
 const NOBODY: &str = "no.url.provided.local";
 
+/// The client follows redirects by itself, so that the answer may come from another
+/// origin than was asked. A refusal is charged to that one, and the one that was
+/// asked has answered. Calls to it go on, and are sent on, for the hops inside of a
+/// client are its own; who wants to be held back before them asks where it ends up.
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 impl Incoming for Response {
     fn status(&self) -> StatusCode {

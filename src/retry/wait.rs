@@ -37,8 +37,11 @@ impl Wait {
         Self { state: State::Timer { sleep: sleep_until(at) } }
     }
 
-    /// Waits until a call to the upstream has a chance; if that takes too long,
-    /// the attempt at the deadline is held back by the layer, and fails the call.
+    /// Waits until a call to the upstream has a chance, or until the deadline.
+    ///
+    /// A wait has no way to say that it was in vain: the attempt is made, and the
+    /// layer holds it back, which fails the call. Where the layer is outside it is
+    /// sent; but who waits here for others' refusals has no more than its attempts.
     pub(super) fn turn(
         cooldowns: Cooldowns,
         upstream: Upstream,
@@ -47,7 +50,6 @@ impl Wait {
         let ready = Box::pin(async move {
             let ready = cooldowns.ready(&upstream);
             match deadline {
-                // In time or not: the layer decides.
                 Some(deadline) => drop(timeout_at(deadline, ready).await),
                 None => ready.await,
             }
