@@ -40,7 +40,7 @@ async fn ask(client: &RetryAfterBackoff<Client>, server: &Server) -> Result<u16,
 
 #[tokio::test]
 async fn a_server_that_refuses_is_left_alone_probed_and_clear_again() {
-    let server = Server::refusing(1, "retry-after-ms", "300").await;
+    let server = Server::refusing(1, "retry-after-ms", "2000").await;
     let layer = layer();
     let client = layer.layer(Client::new());
 

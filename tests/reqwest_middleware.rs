@@ -81,7 +81,7 @@ impl Middleware for Again {
 
 #[tokio::test]
 async fn a_server_that_refuses_is_left_alone_probed_and_clear_again() {
-    let server = Server::refusing(1, "retry-after-ms", "300").await;
+    let server = Server::refusing(1, "retry-after-ms", "2000").await;
     let backoff = layer();
     let client = client(&backoff);
 
@@ -110,7 +110,7 @@ async fn every_attempt_inside_a_retry_is_gated_and_a_rejection_ends_it() {
     assert_eq!((limited.reason(), limited.upstream()), (Reason::Cooling, &server.upstream()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rejection_says_how_long_and_holds_the_limit_in_every_way_there_is() {
     let backoff = layer();
     let url = "http://api.example/";

@@ -13,7 +13,7 @@ use crate::support::secs;
 
 const URL: &str = "https://api.example/items";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rejection_is_a_response_with_its_limit_and_the_origin_that_was_not_asked() {
     let backoff = RetryAfterBackoffLayer::new();
     let upstream = Upstream::from_uri(&URL.parse().unwrap());
@@ -30,7 +30,7 @@ async fn a_rejection_is_a_response_with_its_limit_and_the_origin_that_was_not_as
     assert!(response.bytes().await.unwrap().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_upstream_that_is_no_origin_has_no_url() {
     let name = "https://not.example";
     let backoff = RetryAfterBackoffLayer::builder()
@@ -46,7 +46,7 @@ async fn an_upstream_that_is_no_origin_has_no_url() {
     assert_eq!(response.answered_by(), None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn to_another_layer_of_ours_a_made_up_response_is_no_refusal() {
     let (outer, inner) = (RetryAfterBackoffLayer::new(), RetryAfterBackoffLayer::new());
     inner.cooldowns().cool(&Upstream::from_uri(&URL.parse().unwrap()), secs(90));
