@@ -86,8 +86,8 @@ where
     }
 }
 
-/// Everything but the success of a free call; kept apart so that the healthy
-/// path stays short.
+/// Everything that takes a closer look; kept apart so that the healthy path stays
+/// short.
 #[cold]
 fn answered<R: Incoming>(permit: &mut Permit, response: R) -> Poll<Result<R, Error>> {
     permit.answered(&response);
