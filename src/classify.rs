@@ -186,8 +186,8 @@ const OVERLOADED: u16 = 529;
 /// | 1, 2, 4, 12, 13, 15, and 14 without a wait | neutral, as the 5xx that they stand for |
 /// | none, and every other | success |
 ///
-/// The hint is that of [`hint::from_grpc`]; where there is none, the response's own headers count
-/// as they do on a 429, for gateways send them along.
+/// The hint is that of [`hint::from_grpc`]; where there is none above zero, the headers of HTTP's
+/// own count as they do on a 429 and a 503, for gateways that refuse a gRPC call send those.
 ///
 /// # Quotas
 ///
