@@ -4,22 +4,43 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{Uri, Version};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
-use tonic::codegen::BoxStream;
+use tonic::codegen::{BoxStream, tokio_stream};
+use tonic::metadata::MetadataValue;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_types::{ErrorDetails, StatusExt};
 use tower_retry_after::Upstream;
 
 use crate::log::Log;
 
+/// A refusal for one second: `RESOURCE_EXHAUSTED` with a pushback.
+pub fn refused() -> Status {
+    pushed_back(Status::resource_exhausted("slow down"))
+}
+
+/// Adds a pushback of one second.
+pub fn pushed_back(mut status: Status) -> Status {
+    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from(1000));
+    status
+}
+
+/// The same refusal in Google's words: a `RetryInfo` in the status's details.
+pub fn refused_in_details() -> Status {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+    Status::with_error_details(Code::ResourceExhausted, "slow down", details)
+}
+
 /// A tonic server on loopback: first the statuses it was [told to give](Self::says),
-/// then "serving". It ends when it is dropped.
+/// then "serving". What is watched begins with a message, and ends with such a
+/// status. It ends when it is dropped.
 pub struct GrpcServer {
     address: SocketAddr,
     site: Arc<Site>,
@@ -29,6 +50,17 @@ pub struct GrpcServer {
 struct Site {
     script: Mutex<VecDeque<Status>>,
     log: Log,
+}
+
+impl Site {
+    /// Notes a request, and returns what to fail with.
+    async fn heard(&self, method: &str) -> Option<Status> {
+        let scripted = self.script.lock().unwrap().pop_front();
+        let code = scripted.as_ref().map_or(Code::Ok, Status::code);
+        let code = u16::try_from(i32::from(code)).unwrap();
+        self.log.note(method, Version::HTTP_2, code).await;
+        scripted
+    }
 }
 
 impl GrpcServer {
@@ -85,13 +117,10 @@ impl Health for Service {
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let Site { script, log } = &*self.0;
-        let scripted = script.lock().unwrap().pop_front();
-        let code = scripted.as_ref().map_or(Code::Ok, Status::code);
-        let code = u16::try_from(i32::from(code)).unwrap();
-        log.note("check", Version::HTTP_2, code).await;
-        let status = ServingStatus::Serving as i32;
-        scripted.map_or_else(|| Ok(Response::new(HealthCheckResponse { status })), Err)
+        match self.0.heard("check").await {
+            Some(status) => Err(status),
+            None => Ok(Response::new(serving())),
+        }
     }
 
     type WatchStream = BoxStream<HealthCheckResponse>;
@@ -100,6 +129,11 @@ impl Health for Service {
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("nobody watches"))
+        let end = self.0.heard("watch").await.map(Err);
+        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(serving())].into_iter().chain(end)))))
     }
+}
+
+fn serving() -> HealthCheckResponse {
+    HealthCheckResponse { status: ServingStatus::Serving as i32 }
 }

@@ -7,13 +7,11 @@ pub mod grpc;
 pub mod kubernetes;
 
 mod answer;
-mod clock;
 mod log;
 mod server;
 mod story;
 
 pub use answer::Answer;
-pub use clock::now;
 pub use log::{Heard, Log};
 pub use server::Server;
 pub use story::{Outcome, Story};

@@ -6,8 +6,6 @@ use http::Version;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::clock::now;
-
 /// A request, as its server saw it.
 #[derive(Clone, Debug)]
 pub struct Heard {
@@ -67,7 +65,7 @@ impl Log {
     /// answer may be given.
     pub(crate) async fn note(&self, path: &str, version: Version, answered: u16) {
         let path = path.to_owned();
-        let heard = Heard { at: now(), path, version, answered };
+        let heard = Heard { at: Instant::now(), path, version, answered };
         self.heard.lock().unwrap().push(heard);
         self.count.send_modify(|count| *count = count.saturating_add(1));
         self.is_held.subscribe().wait_for(|is_held| !is_held).await.unwrap();

@@ -126,11 +126,12 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, site: Arc<Site>
         connections.spawn(async move {
             match tls {
                 None => serve(stream, site).await,
-                // A handshake that fails is the client's to report.
-                Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => serve(stream, site).await,
-                    Err(_) => {}
-                },
+                Some(tls) => {
+                    // A handshake that fails is the client's to report.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, site).await;
+                    }
+                }
             }
         });
     }

@@ -144,5 +144,5 @@ impl<'a> Story<'a> {
     }
 }
 
-/// RESOURCE_EXHAUSTED.
+/// `RESOURCE_EXHAUSTED`.
 const GRPC_REFUSED: u16 = 8;

@@ -12,11 +12,13 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::TokioExecutor;
+use tokio::task::yield_now;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tower::retry::Policy;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+use tower_retry_after::retry::RetryPolicy;
 use tower_retry_after::{Reason, RejectionResponseLayer};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story};
 
@@ -159,4 +161,31 @@ async fn with_responses_for_rejections_callers_see_nothing_but_statuses() {
 
     let call = || ask(&client, server.uri("/"));
     story.is_told_by(call, &Outcome::Answered(429), |_| Outcome::Answered(429)).await;
+}
+
+#[tokio::test]
+async fn the_crates_own_retry_waits_its_turn_and_all_its_callers_get_through() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client =
+        ServiceBuilder::new().retry(RetryPolicy::new(&layer)).layer(layer).service(http1());
+    let call = || ask(&client, server.uri("/"));
+
+    // The first one is refused; the others come while its upstream cools.
+    let first = async {
+        assert_eq!(call().await, Outcome::Answered(200));
+    };
+    let others = async {
+        while story.state().is_none() {
+            yield_now().await;
+        }
+        let answers = tokio::join!(call(), call(), call(), call());
+        assert_eq!(<[Outcome; 4]>::from(answers), [const { Outcome::Answered(200) }; 4]);
+    };
+    tokio::join!(first, others);
+
+    assert_eq!(server.log().count(), 6);
+    story.was_left_alone();
 }

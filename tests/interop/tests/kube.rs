@@ -10,10 +10,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
-use kube::client::retry::RetryPolicy;
+use kube::client::retry::RetryPolicy as KubeRetry;
 use kube::client::{Body, ConfigExt};
 use kube::{Api, Client, Config, Error};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
+use tower_retry_after::retry::RetryPolicy;
 use tower_retry_after::{Reason, RejectionResponseLayer, RetryAfterBackoffLayer};
 use tower_retry_after_interop::{Outcome, Server, Story, kubernetes};
 
@@ -79,7 +80,7 @@ async fn kubes_own_retry_waits_as_told_and_gets_through() {
     let layer = Story::layer().build();
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
     let service = ServiceBuilder::new()
-        .retry(RetryPolicy::server_retry())
+        .retry(KubeRetry::server_retry())
         .map_err(BoxError::from)
         .layer(layer)
         .service(http());
@@ -96,7 +97,7 @@ async fn kubes_own_retry_gives_up_on_an_error_at_once() {
     let server = Server::of(kubernetes::answer).await;
     let layer = refused(&server).await;
     let service = ServiceBuilder::new()
-        .retry(RetryPolicy::server_retry())
+        .retry(KubeRetry::server_retry())
         .map_err(BoxError::from)
         .layer(layer)
         .service(http());
@@ -113,7 +114,7 @@ async fn kubes_own_retry_understands_a_response_for_a_rejection_and_gets_through
     let layer = refused(&server).await;
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
     let service = ServiceBuilder::new()
-        .retry(RetryPolicy::server_retry())
+        .retry(KubeRetry::server_retry())
         .map_err(BoxError::from)
         .layer(RejectionResponseLayer::new())
         .layer(layer)
@@ -149,7 +150,7 @@ async fn of_kubes_own_retry_inside_of_the_layer_the_server_hears_every_try_of_on
     let server = Server::of(kubernetes::answer).await;
     server.says(std::iter::repeat_n(kubernetes::refused(), 8));
     let millis = Duration::from_millis;
-    let stubborn = RetryPolicy::new(millis(1), millis(20), 3, false).unwrap();
+    let stubborn = KubeRetry::new(millis(1), millis(20), 3, false).unwrap();
     let service = ServiceBuilder::new()
         .layer(Story::layer().build())
         .retry(stubborn)
@@ -161,4 +162,27 @@ async fn of_kubes_own_retry_inside_of_the_layer_the_server_hears_every_try_of_on
     assert_eq!(list(&client).await, Outcome::Held(Reason::Cooling));
 
     assert_eq!(server.log().count(), 4);
+}
+
+#[tokio::test]
+async fn the_crates_own_retry_waits_its_turn_and_gets_through() {
+    let server = Server::of(kubernetes::answer).await;
+    let layer = refused(&server).await;
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    // kube's bodies have neither a clone nor a default; what it retries itself, it
+    // clones by a method of its own.
+    let policy = RetryPolicy::new(&layer).clone_with(|request: &http::Request<Body>| {
+        let mut clone = http::Request::new(request.body().try_clone()?);
+        clone.method_mut().clone_from(request.method());
+        clone.uri_mut().clone_from(request.uri());
+        clone.headers_mut().clone_from(request.headers());
+        Some(clone)
+    });
+    let service = ServiceBuilder::new().retry(policy).layer(layer).service(http());
+    let client = client(&server, service);
+
+    assert_eq!(list(&client).await, Outcome::Answered(200));
+
+    assert_eq!(server.log().count(), 2);
+    story.was_left_alone();
 }

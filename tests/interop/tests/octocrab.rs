@@ -16,6 +16,7 @@ use octocrab::service::middleware::retry::{NoOpRateLimitMetrics, RetryConfig};
 use octocrab::{AuthState, Error, OctoBody, Octocrab, OctocrabBuilder};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 use tower_retry_after::hint::Dialect;
+use tower_retry_after::retry::RetryPolicy;
 use tower_retry_after::{Reason, RejectionResponseLayer, RetryAfterBackoffLayer};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story, github};
 
@@ -71,10 +72,9 @@ async fn refused(server: &Server) -> RetryAfterBackoffLayer {
 }
 
 /// Returns the second that begins when two have passed, at the earliest.
-#[expect(clippy::disallowed_methods, reason = "GitHub's quotas are told by the wall clock")]
 fn reset() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    now.as_secs() + 3
+    now.as_secs().saturating_add(3)
 }
 
 #[tokio::test]
@@ -198,4 +198,19 @@ async fn of_octocrabs_simple_retry_inside_of_the_layer_the_server_hears_every_tr
     assert_eq!(issues(&client).await, Outcome::Held(Reason::Cooling));
 
     assert_eq!(server.log().count(), 4);
+}
+
+#[tokio::test]
+async fn the_crates_own_retry_waits_its_turn_and_gets_through() {
+    let server = Server::of(github::answer).await;
+    let layer = refused(&server).await;
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let service =
+        ServiceBuilder::new().retry(RetryPolicy::new(&layer)).layer(layer).service(http());
+    let client = client(&server, service);
+
+    assert_eq!(issues(&client).await, Outcome::Answered(200));
+
+    assert_eq!(server.log().count(), 2);
+    story.was_left_alone();
 }

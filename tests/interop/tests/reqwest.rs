@@ -4,6 +4,7 @@
 use http::Uri;
 use reqwest::retry;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+use tower_retry_after::retry::RetryPolicy;
 use tower_retry_after::{Reason, RejectionResponseLayer, RetryAfterBackoffLayer, State};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story};
 
@@ -136,4 +137,24 @@ async fn of_reqwests_own_retry_the_server_hears_every_try_of_one_call_and_no_oth
 
     assert_eq!(server.log().count(), 4);
     assert_eq!(story.state(), Some(State::Cooling));
+}
+
+#[tokio::test]
+async fn the_crates_own_retry_waits_as_told_and_gets_through() {
+    let (asked, other) = (Server::start().await, Server::start().await);
+    let redirect = || Answer::status(307).header("location", other.uri("/").to_string());
+    asked.says([redirect(), redirect()]);
+    other.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(other.log(), other.upstream(), layer.cooldowns());
+    let client = ServiceBuilder::new()
+        .retry(RetryPolicy::new(&layer))
+        .layer(layer)
+        .service(reqwest::Client::new());
+
+    assert_eq!(ask(&client, asked.uri("/")).await, Outcome::Answered(200));
+
+    // It waited for the one that refused, not for the one that was asked.
+    assert_eq!((asked.log().count(), other.log().count()), (2, 2));
+    story.was_left_alone();
 }

@@ -10,6 +10,7 @@
 use http::{Request, Uri};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_reqwest::HttpClientLayer;
+use tower_retry_after::retry::RetryPolicy;
 use tower_retry_after::{Error, RetryAfterBackoffLayer, State};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story};
 
@@ -60,4 +61,21 @@ async fn a_refusal_after_a_redirect_is_charged_to_the_origin_that_was_asked() {
     let state_of = |server: &Server| layer.cooldowns().get(&server.upstream()).map(|i| i.state());
     assert_eq!(state_of(&asked), Some(State::Cooling));
     assert_eq!(state_of(&other), None);
+}
+
+#[tokio::test]
+async fn the_crates_own_retry_waits_as_told_and_gets_through() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    // reqwest's bodies have no clone, but a default, which is empty.
+    let client = ServiceBuilder::new()
+        .retry(RetryPolicy::new(&layer).empty_bodies())
+        .service(client(&layer));
+
+    assert_eq!(ask(&client, server.uri("/")).await, Outcome::Answered(200));
+
+    assert_eq!(server.log().count(), 2);
+    story.was_left_alone();
 }
