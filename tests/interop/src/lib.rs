@@ -7,11 +7,15 @@ pub mod grpc;
 pub mod kubernetes;
 
 mod answer;
+mod limiter;
 mod log;
 mod server;
+mod stage;
 mod story;
 
 pub use answer::Answer;
+pub use limiter::{Limiter, Quota};
 pub use log::{Heard, Log};
 pub use server::Server;
+pub use stage::{Stage, say};
 pub use story::{Outcome, Story};
