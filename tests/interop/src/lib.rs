@@ -1,4 +1,57 @@
 //! The layer on real clients, against real servers on loopback.
+//!
+//! `cargo test -p tower-retry-after-interop` runs it all, in half a minute once it
+//! is built; `--test kube` is one client alone. These tests live in real time: each
+//! refusal is kept up for a second, and what the server heard meanwhile is looked
+//! up in its log, where it counts when a request arrived, not when it was sent.
+//!
+//! # What is proven
+//!
+//! Each client tells the same [story](Story): it is refused, held back while its
+//! server hears nothing, probed by one call alone, and clear again. Then its own
+//! retry is put on, in every place where it can stand, and the server counts.
+//!
+//! | client | over | what else |
+//! |---|---|---|
+//! | hyper-util 0.1, legacy client | HTTP/1, HTTP/2, HTTP/2 over TLS | a stubborn retry: outside of the layer one request is heard, inside of it all of them; a `tower::buffer` outside of the layer outlives every rejection |
+//! | reqwest 0.13 | HTTP/1, HTTP/2 | the origin that refused is charged after a redirect; its own retry is in the client, so all tries of one call are heard, and no other call |
+//! | tower-reqwest 0.6 | HTTP/1 | the origin that was asked is charged after a redirect |
+//! | reqwest-middleware 0.5, reqwest-retry 0.9 | HTTP/1 | behind the retry every attempt is gated, and a rejection ends it; before it, the last attempt alone is seen |
+//! | kube 5 | HTTP/1 | its own retry waits for a refusal's `Retry-After`, gives up on a rejection as an error, and understands one as a response |
+//! | octocrab 0.54 | HTTP/1 | the primary limit and secondary limits, the last answer of a quota, a 403 about authorisation; its own retry repeats an error at once, and understands a response |
+//! | tonic 0.14, client and server | HTTP/2 | pushbacks, `RetryInfo`, a proxy's plain 429; see below |
+//!
+//! # Where the layer goes
+//!
+//! *hyper-util and reqwest*: around the client.
+//!
+//! *kube and octocrab*: around the HTTP client, inside of what adds the base URI;
+//! outside of it, requests do not say where they go. Both wrap the stack in a
+//! `tower::buffer` and hand its errors back boxed;
+//! [`RateLimited::find`](tower_retry_after::RateLimited::find) finds the rate limit
+//! in `kube::Error` and `octocrab::Error`. Around kube's default stack it has to
+//! stand behind a `BufferLayer`, with a key that names the cluster, and
+//! `Config::default_retry` off.
+//!
+//! *tonic*: around the `Channel`, and the client made by `with_origin`: the channel
+//! adds the origin inside of the layer, and without it all channels are one
+//! upstream, which has no name.
+//!
+//! # What a tonic caller sees of a rejection
+//!
+//! | stack | `Status::code` | pushback in its metadata | `RateLimited` in its chain |
+//! |---|---|---|---|
+//! | the layer alone | `Unknown` | no | yes |
+//! | `RejectionResponseLayer` outside of it | `ResourceExhausted` | yes | no: tonic keeps no extensions of a response |
+//! | `map_err` to a `tonic::Status` with that source | `ResourceExhausted` | as you like | yes |
+//!
+//! A status that comes after messages, in trailers, is not seen by the layer.
+//!
+//! # Examples
+//!
+//! They need nothing but themselves, and take some fifteen seconds each:
+//! `cargo run -p tower-retry-after-interop --example reqwest_client`,
+//! `tonic_client`, `github_poll`.
 #![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic, reason = "for tests")]
 #![allow(clippy::unwrap_used, reason = "for tests")]
 

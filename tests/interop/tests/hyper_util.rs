@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tower::retry::Policy;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_retry_after::retry::RetryPolicy;
-use tower_retry_after::{Reason, RejectionResponseLayer};
+use tower_retry_after::{RateLimited, Reason, RejectionResponseLayer};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story};
 
 type Body = Empty<Bytes>;
@@ -188,4 +188,22 @@ async fn the_crates_own_retry_waits_its_turn_and_all_its_callers_get_through() {
 
     assert_eq!(server.log().count(), 6);
     story.was_left_alone();
+}
+
+#[tokio::test]
+async fn calls_may_be_spawned_behind_a_buffer_too() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let client = ServiceBuilder::new().buffer(8).layer(Story::layer().build()).service(http1());
+    let request = || Request::get(server.uri("/")).body(Body::new()).unwrap();
+    let refused = tokio::spawn(client.clone().oneshot(request())).await.unwrap().unwrap();
+    assert_eq!(refused.status(), 429);
+
+    // The buffer boxes its errors: those are found as well, and it goes on.
+    for _ in 0..3 {
+        let held_back = tokio::spawn(client.clone().oneshot(request())).await.unwrap().unwrap_err();
+        assert_eq!(RateLimited::find(&*held_back).unwrap().reason(), Reason::Cooling);
+    }
+
+    assert_eq!(server.log().count(), 1);
 }

@@ -11,11 +11,12 @@ use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::client::retry::RetryPolicy as KubeRetry;
-use kube::client::{Body, ConfigExt};
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Api, Client, Config, Error};
+use tower::buffer::BufferLayer;
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 use tower_retry_after::retry::RetryPolicy;
-use tower_retry_after::{Reason, RejectionResponseLayer, RetryAfterBackoffLayer};
+use tower_retry_after::{Reason, RejectionResponseLayer, RetryAfterBackoffLayer, Upstream, key};
 use tower_retry_after_interop::{Outcome, Server, Story, kubernetes};
 
 /// What kube's own stack ends with.
@@ -71,6 +72,27 @@ async fn it_is_refused_held_back_probed_and_clear_again() {
     let maps: Api<ConfigMap> = Api::default_namespaced(client);
     let settings = maps.get("settings").await.unwrap();
     assert_eq!(settings.data.unwrap().get("colour").unwrap(), "blue");
+}
+
+/// kube's default stack: it is not `Clone`, has the base URI inside, and a retry
+/// that sends a call up to sixteen times.
+#[tokio::test]
+async fn around_kubes_default_stack_it_goes_behind_a_buffer_and_has_to_be_told_the_name() {
+    let server = Server::of(kubernetes::answer).await;
+    server.says([kubernetes::refused()]);
+    let cluster = Upstream::named("cluster");
+    let name = cluster.clone();
+    let layer = Story::layer().upstream_key(key::from_fn(move |_| name.clone())).build();
+    let story = Story::new(server.log(), cluster, layer.cooldowns());
+    let mut config = Config::new(server.uri("/"));
+    config.default_retry = false;
+    let client = ClientBuilder::try_from(config)
+        .unwrap()
+        .with_layer(&BufferLayer::new(1024))
+        .with_layer(&layer)
+        .build();
+
+    story.is_told_by(|| list(&client), &Outcome::Answered(429), Outcome::Held).await;
 }
 
 #[tokio::test]

@@ -158,3 +158,16 @@ async fn the_crates_own_retry_waits_as_told_and_gets_through() {
     assert_eq!((asked.log().count(), other.log().count()), (2, 2));
     story.was_left_alone();
 }
+
+#[tokio::test]
+async fn calls_may_be_spawned() {
+    let server = Server::start().await;
+    let url = server.uri("/").to_string().parse().unwrap();
+    let client = Story::layer().build().layer(reqwest::Client::new());
+
+    let call = tokio::spawn(async move {
+        client.oneshot(reqwest::Request::new(reqwest::Method::GET, url)).await
+    });
+
+    assert_eq!(call.await.unwrap().unwrap().status(), 200);
+}

@@ -191,6 +191,18 @@ async fn a_caller_that_retries_by_the_pushback_gets_through() {
 }
 
 #[tokio::test]
+async fn calls_may_be_spawned() {
+    let server = GrpcServer::start().await;
+    let layer = Story::layer().build();
+    let (errors, responses) = (client(&server, &layer), with_responses(&server, &layer));
+
+    let errors = tokio::spawn(async move { check(&errors).await });
+    let responses = tokio::spawn(async move { check(&responses).await });
+
+    assert!(errors.await.unwrap().is_ok() && responses.await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn a_plain_429_of_a_proxy_on_the_way_counts() {
     let proxy = Server::start().await;
     proxy.says([Answer::refused()]);

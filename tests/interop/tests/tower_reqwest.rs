@@ -11,7 +11,7 @@ use http::{Request, Uri};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_reqwest::HttpClientLayer;
 use tower_retry_after::retry::RetryPolicy;
-use tower_retry_after::{Error, RetryAfterBackoffLayer, State};
+use tower_retry_after::{Error, RejectionResponseLayer, RetryAfterBackoffLayer, State};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story};
 
 type Response = http::Response<reqwest::Body>;
@@ -46,6 +46,18 @@ async fn it_is_refused_held_back_probed_and_clear_again() {
 
     let call = || ask(&client, server.uri("/"));
     story.is_told_by(call, &Outcome::Answered(429), Outcome::Held).await;
+}
+
+#[tokio::test]
+async fn with_responses_for_rejections_callers_see_nothing_but_statuses() {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::layer().build();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = ServiceBuilder::new().layer(RejectionResponseLayer::new()).service(client(&layer));
+
+    let call = || ask(&client, server.uri("/"));
+    story.is_told_by(call, &Outcome::Answered(429), |_| Outcome::Answered(429)).await;
 }
 
 #[tokio::test]
