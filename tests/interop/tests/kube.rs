@@ -1,6 +1,8 @@
 //! kube, whose client wraps the stack that it is given in a `tower::buffer`.
 #![allow(clippy::unwrap_used, reason = "for tests")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
@@ -135,8 +137,14 @@ async fn kubes_own_retry_understands_a_response_for_a_rejection_and_gets_through
     let server = Server::of(kubernetes::answer).await;
     let layer = refused(&server).await;
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tries);
     let service = ServiceBuilder::new()
         .retry(KubeRetry::server_retry())
+        .map_request(move |request| {
+            count.fetch_add(1, Ordering::SeqCst);
+            request
+        })
         .map_err(BoxError::from)
         .layer(RejectionResponseLayer::new())
         .layer(layer)
@@ -147,6 +155,8 @@ async fn kubes_own_retry_understands_a_response_for_a_rejection_and_gets_through
 
     assert_eq!(list(&client).await, Outcome::Answered(200));
 
+    // It was held back once, and waited as long as it was told.
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
     assert_eq!(server.log().count(), 2);
     story.was_left_alone();
 }

@@ -1,7 +1,7 @@
 //! octocrab, which wraps the stack that it is given in a `tower::buffer`.
 #![allow(clippy::unwrap_used, reason = "for tests")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{HeaderValue, USER_AGENT};
@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use octocrab::service::middleware::base_uri::BaseUriLayer;
 use octocrab::service::middleware::extra_headers::ExtraHeadersLayer;
-use octocrab::service::middleware::retry::{NoOpRateLimitMetrics, RetryConfig};
+use octocrab::service::middleware::retry::{RateLimitMetrics, RetryConfig};
 use octocrab::{AuthState, Error, OctoBody, Octocrab, OctocrabBuilder};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 use tower_retry_after::hint::Dialect;
@@ -45,12 +45,30 @@ where
         .unwrap()
 }
 
+/// Notes for how long octocrab waits before a retry, in seconds.
+#[derive(Default)]
+struct Waits(Mutex<Vec<u64>>);
+
+impl RateLimitMetrics for Waits {
+    fn retry_after_error(&self, _: &http::Request<OctoBody>, _: http::StatusCode, _: usize) {}
+
+    fn rate_limited(
+        &self,
+        _: &http::Request<OctoBody>,
+        _: http::StatusCode,
+        _: usize,
+        seconds: u64,
+    ) {
+        self.0.lock().unwrap().push(seconds);
+    }
+}
+
 /// octocrab's own way to heed GitHub.
-fn heedful() -> RetryConfig {
+fn heedful(waits: &Arc<Waits>) -> RetryConfig {
     RetryConfig::HandleRateLimits {
-        metrics: Arc::new(NoOpRateLimitMetrics),
+        metrics: Arc::<Waits>::clone(waits),
         max_retries: 3,
-        min_wait_seconds: 1,
+        min_wait_seconds: 2,
         retry_on_forbidden: false,
     }
 }
@@ -143,11 +161,13 @@ async fn octocrabs_own_retry_waits_as_told_and_gets_through() {
     server.says([github::secondary_limit()]);
     let layer = Story::layer().build();
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
-    let service = ServiceBuilder::new().retry(heedful()).layer(layer).service(http());
+    let waits = Arc::<Waits>::default();
+    let service = ServiceBuilder::new().retry(heedful(&waits)).layer(layer).service(http());
     let client = client(&server, service);
 
     assert_eq!(issues(&client).await, Outcome::Answered(200));
 
+    assert_eq!(*waits.0.lock().unwrap(), [1]);
     assert_eq!(server.log().count(), 2);
     story.was_left_alone();
 }
@@ -156,11 +176,13 @@ async fn octocrabs_own_retry_waits_as_told_and_gets_through() {
 async fn octocrabs_own_retry_retries_an_error_at_once_and_in_vain() {
     let server = Server::of(github::answer).await;
     let layer = refused(&server).await;
-    let service = ServiceBuilder::new().retry(heedful()).layer(layer).service(http());
+    let waits = Arc::<Waits>::default();
+    let service = ServiceBuilder::new().retry(heedful(&waits)).layer(layer).service(http());
     let client = client(&server, service);
 
     assert_eq!(issues(&client).await, Outcome::Held(Reason::Cooling));
 
+    assert!(waits.0.lock().unwrap().is_empty());
     assert_eq!(server.log().count(), 1);
 }
 
@@ -169,8 +191,9 @@ async fn octocrabs_own_retry_understands_a_response_for_a_rejection_and_gets_thr
     let server = Server::of(github::answer).await;
     let layer = refused(&server).await;
     let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let waits = Arc::<Waits>::default();
     let service = ServiceBuilder::new()
-        .retry(heedful())
+        .retry(heedful(&waits))
         .layer(RejectionResponseLayer::new())
         .layer(layer)
         // The body of an answer that nobody sent must come from somewhere.
@@ -180,6 +203,7 @@ async fn octocrabs_own_retry_understands_a_response_for_a_rejection_and_gets_thr
 
     assert_eq!(issues(&client).await, Outcome::Answered(200));
 
+    assert_eq!(*waits.0.lock().unwrap(), [1]);
     assert_eq!(server.log().count(), 2);
     story.was_left_alone();
 }
