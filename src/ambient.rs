@@ -40,7 +40,6 @@ pub(crate) fn instant(born: Instant, moment: Moment) -> Instant {
 
 /// Returns the instant `wait` later; where the platform's clock does not reach
 /// that far, as far as it is sure to.
-#[cfg(feature = "schedule")]
 pub(crate) fn later(instant: Instant, wait: Duration) -> Instant {
     instant.checked_add(wait.min(FAR)).unwrap_or(instant)
 }

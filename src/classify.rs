@@ -222,10 +222,17 @@ const OVERLOADED: u16 = 529;
 /// ```
 #[inline]
 pub fn standard(head: &Head<'_>) -> Verdict {
-    if head.status.is_success() && head.quota.is_none() && !grpc::is_spoken(head.headers) {
+    if head.quota.is_none() && is_plain_success(head.status, head.headers) {
         return Verdict::Success;
     }
     rare(head)
+}
+
+/// Returns whether a response is a success that has no more to say, as long as nobody
+/// asks for quotas: any 2xx but one of gRPC.
+#[inline]
+pub(crate) fn is_plain_success(status: StatusCode, headers: &HeaderMap) -> bool {
+    status.is_success() && (headers.is_empty() || !grpc::is_spoken(headers))
 }
 
 /// Everything but a plain 2xx; kept apart so that the healthy path stays short.

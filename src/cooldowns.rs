@@ -6,6 +6,7 @@
 mod cell;
 mod changes;
 mod info;
+mod line;
 mod map;
 mod ready;
 mod snapshot;
@@ -23,7 +24,8 @@ use self::cell::Notice;
 use self::changes::Change;
 pub(crate) use self::changes::Changes;
 pub use self::info::{CooldownInfo, State};
-use self::ready::{Outlook, Waiters};
+pub(crate) use self::line::{LATE, Lines, Place, Ticket};
+use self::ready::Waiters;
 pub use self::snapshot::CooldownsSnapshot;
 use self::table::Table;
 pub(crate) use self::table::{Admission, Entered};
@@ -78,6 +80,7 @@ struct Shared {
     /// before the table was made.
     born: Instant,
     waiters: Waiters,
+    lines: Lines,
     watch: Watch,
 }
 
@@ -193,14 +196,20 @@ impl Cooldowns {
     pub(crate) fn admit(&self, upstream: &Upstream, generation: u64, rules: &Rules) -> Admission {
         let ask = |now| self.ask(upstream, generation, now, rules);
         let admission = self.shared.table.admit(upstream, generation, || self.now(), ask);
-        match admission {
-            Admission::Admitted { role: Role::Free, .. } if is_turn_to_sweep() => self.sweep(),
-            Admission::Admitted { role: Role::Probe(_) | Role::Place, .. } => {
-                self.shared.waiters.changed(upstream);
-            }
-            Admission::Admitted { role: Role::Free, .. } | Admission::Rejected { .. } => {}
+        if let Admission::Admitted { role, .. } = admission {
+            self.admitted(upstream, role);
         }
         admission
+    }
+
+    /// Does what is to be done beside a call that leaves.
+    #[inline]
+    fn admitted(&self, upstream: &Upstream, role: Role) {
+        match role {
+            Role::Free if is_turn_to_sweep() => self.sweep(),
+            Role::Free | Role::Late => {}
+            Role::Probe(_) | Role::Place => self.shared.waiters.changed(upstream),
+        }
     }
 
     /// Decides under the entry's lock, and tells who watches.
@@ -259,14 +268,16 @@ impl Cooldowns {
 
     /// Changes the table, and tells who waits and who watches.
     fn change(&self, upstream: &Upstream, change: impl FnOnce(&Table, Moment, &mut Changes)) {
-        let Shared { table, waiters, watch, .. } = &*self.shared;
+        let Shared { table, waiters, lines, watch, .. } = &*self.shared;
         let displaced = table.displaced();
         let mut changes = watch.changes();
         change(table, self.now(), &mut changes);
         waiters.changed(upstream);
+        lines.changed(upstream);
         if table.displaced() != displaced {
             // Whose upstream had to make room waits for nothing.
             waiters.all_changed();
+            lines.all_changed();
         }
         self.tell(changes);
     }
@@ -378,15 +389,64 @@ impl Cooldowns {
         is_outdated.then(|| self.info(upstream.clone(), &state, now)).flatten()
     }
 
+    /// Returns the lines of those who wait with a call in hand.
+    #[inline]
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.shared.lines
+    }
+
+    /// Joins the line of those who wait for an upstream with a call in hand.
+    pub(crate) fn join(&self, upstream: &Upstream) -> Ticket {
+        Ticket::new(self, upstream)
+    }
+
+    /// Tells what a call that waits would meet now. It looks under the entry's
+    /// lock, so that no change is missed.
+    pub(crate) fn look(&self, upstream: &Upstream) -> Outlook {
+        let now = self.now();
+        let Some(state) = self.shared.table.get(upstream, now) else {
+            return Outlook { prospect: Prospect::Open, generation: 0, width: 0 };
+        };
+        let width = match state.phase {
+            Phase::Reopening { width, .. } => width,
+            Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => 0,
+        };
+        let until = self.instant(state.gate(self.shared.table.forget_after()));
+        let prospect = match state.phase {
+            _ if state.has_room(now) => Prospect::Open,
+            Phase::Cooling { .. } => Prospect::Cooling { until },
+            Phase::Probing { .. } => Prospect::Probing { lease: until },
+            Phase::Clear | Phase::Reopening { .. } => Prospect::Full,
+        };
+        Outlook { prospect, generation: state.generation, width }
+    }
+
+    /// Tells a caller that has waited in vain why, with what is known now.
+    pub(crate) fn waited_in_vain(&self, upstream: &Upstream) -> RateLimited {
+        let now = self.now();
+        let state = self.shared.table.get(upstream, now).unwrap_or(Cooldown::CLEAR);
+        let gate = state.gate(self.shared.table.forget_after());
+        let reason = match state.phase {
+            Phase::Cooling { .. } if now < gate => Reason::Cooling,
+            Phase::Probing { .. } if now < gate => Reason::Probing,
+            // The upstream has no room, or others come first.
+            Phase::Clear
+            | Phase::Cooling { .. }
+            | Phase::Probing { .. }
+            | Phase::Reopening { .. } => Reason::Reopening,
+        };
+        self.rejection(upstream.clone(), &Notice { gate, reason, cause: state.cause }, now)
+    }
+
     /// Tells what a call to the upstream would meet now.
-    fn outlook(&self, upstream: &Upstream) -> Outlook {
+    fn outlook(&self, upstream: &Upstream) -> ready::Outlook {
         let now = self.now();
         match self.shared.table.get(upstream, now) {
-            None => Outlook::Clear,
-            Some(state) if state.has_room(now) => Outlook::Room,
+            None => ready::Outlook::Clear,
+            Some(state) if state.has_room(now) => ready::Outlook::Room,
             Some(state) => match state.held_until(now, self.shared.table.forget_after()) {
-                until if until > now => Outlook::Held { until: self.instant(until) },
-                _ => Outlook::Full,
+                until if until > now => ready::Outlook::Held { until: self.instant(until) },
+                _ => ready::Outlook::Full,
             },
         }
     }
@@ -410,6 +470,29 @@ impl Cooldowns {
     fn instant(&self, moment: Moment) -> Instant {
         ambient::instant(self.shared.born, moment)
     }
+}
+
+/// What is known of an upstream that calls wait for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outlook {
+    pub(crate) prospect: Prospect,
+    /// Calls that left in an earlier generation are stale.
+    pub(crate) generation: u64,
+    /// How many in flight have done well, where the upstream is Reopening.
+    pub(crate) width: u32,
+}
+
+/// What a call that waits would meet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Prospect {
+    /// It would be sent.
+    Open,
+    /// It would be rejected until then.
+    Cooling { until: Instant },
+    /// It would be rejected until the probe's verdict, or then.
+    Probing { lease: Instant },
+    /// It would be rejected until others are answered.
+    Full,
 }
 
 /// How many calls that look for their upstream in vain make one that also looks
@@ -438,6 +521,7 @@ impl fmt::Debug for Cooldowns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cooldowns")
             .field("tracked", &self.shared.table.tracked())
+            .field("lines", &self.shared.lines.len())
             .field("evicted", &self.shared.table.evicted())
             .field("max_upstreams", &self.shared.table.max_upstreams())
             .field("forget_after", &self.shared.table.forget_after())
@@ -491,6 +575,7 @@ impl CooldownsBuilder {
             table: Table::new(self.max_upstreams, self.forget_after),
             born: ambient::earlier(ambient::now(), self.forget_after),
             waiters: Waiters::default(),
+            lines: Lines::new(),
             watch: Watch::new(self.observer),
         };
         Cooldowns { shared: Arc::new(shared) }

@@ -9,7 +9,6 @@ use pin_project_lite::pin_project;
 
 use crate::error::{BoxError, Error, RateLimited};
 use crate::message::Incoming;
-use crate::observe::Passing;
 use crate::permit::Permit;
 
 pin_project! {
@@ -31,8 +30,6 @@ pin_project! {
         Rejected { error: Option<RateLimited> },
         // The request is out. A permit dropped unsettled gives back what it holds.
         Called { #[pin] call: F, permit: Permit },
-        // The request is out, though it would have been rejected; it holds nothing.
-        Shadowed { #[pin] call: F, passing: Passing },
     }
 }
 
@@ -40,11 +37,6 @@ impl<F> ResponseFuture<F> {
     #[inline]
     pub(crate) fn called(call: F, permit: Permit) -> Self {
         Self { state: State::Called { call, permit } }
-    }
-
-    #[inline]
-    pub(crate) fn shadowed(call: F, passing: Passing) -> Self {
-        Self { state: State::Shadowed { call, passing } }
     }
 
     #[inline]
@@ -72,11 +64,6 @@ where
                     Poll::Ready(Err(Error::inner(error)))
                 }
             },
-            Projected::Shadowed { call, passing } => {
-                let answer = ready!(call.poll(cx));
-                passing.ended(&answer);
-                Poll::Ready(answer.map_err(Error::inner))
-            }
             Projected::Rejected { error } => match error.take() {
                 Some(error) => Poll::Ready(Err(Error::RateLimited(error))),
                 // Polled again after the end, which nobody should.
@@ -86,11 +73,11 @@ where
     }
 }
 
-/// Everything that takes a closer look; kept apart so that the healthy path stays
-/// short.
+/// Everything but the success of a free call; kept apart so that the healthy
+/// path stays short.
 #[cold]
 fn answered<R: Incoming>(permit: &mut Permit, response: R) -> Poll<Result<R, Error>> {
-    permit.answered(&response);
+    let _ = permit.answered(&response);
     Poll::Ready(Ok(response))
 }
 
@@ -99,7 +86,6 @@ impl<F> fmt::Debug for ResponseFuture<F> {
         let state = match &self.state {
             State::Rejected { .. } => "rejected",
             State::Called { .. } => "called",
-            State::Shadowed { .. } => "shadowed",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
     }

@@ -15,6 +15,7 @@ use crate::ladder::Ladder;
 use crate::observe::{Observer, Shadow, ShadowReport};
 use crate::permit::Shared;
 use crate::service::RetryAfterBackoff;
+use crate::waiting::WaitingLayer;
 
 /// Holds calls back while their upstream is cooling down.
 ///
@@ -81,6 +82,15 @@ impl RetryAfterBackoffLayer {
     /// [`shadow`](RetryAfterBackoffLayerBuilder::shadow).
     pub fn shadowed(&self) -> ShadowReport {
         self.shared.shadow.as_ref().map(Shadow::report).unwrap_or_default()
+    }
+
+    /// Returns a layer that waits where this one rejects: up to `max_wait`, and not
+    /// at all where that would not be enough.
+    ///
+    /// It shares this layer's table, rules, key and classifier, and goes around
+    /// the client **in this one's place**; see [`WaitingLayer`].
+    pub fn waiting(&self, max_wait: Duration) -> WaitingLayer {
+        WaitingLayer::new(Arc::clone(&self.shared), max_wait)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -286,16 +296,18 @@ impl RetryAfterBackoffLayerBuilder {
         let cooldowns = self.cooldowns.clone().unwrap_or_else(|| self.table().build());
         let Self { rules, key, classifier, quota, .. } = self;
         let is_observed = cooldowns.watch().is_observed();
+        let shadow = self.shadow.then(Shadow::default);
         let shared = Shared {
+            is_standard: classifier.is_none() && quota.is_none(),
             is_plain: key.is_none() && !is_observed,
             is_observed,
-            is_silent: !is_observed && !self.shadow,
+            is_silent: !is_observed && shadow.is_none(),
             cooldowns,
             rules,
             key,
             classifier,
             quota,
-            shadow: self.shadow.then(Shadow::default),
+            shadow,
         };
         RetryAfterBackoffLayer { shared: Arc::new(shared) }
     }

@@ -148,6 +148,7 @@ mod reqwest_middleware;
 mod service;
 mod sync;
 mod upstream;
+mod waiting;
 
 pub use cooldowns::{CooldownInfo, Cooldowns, CooldownsBuilder, CooldownsSnapshot, State};
 pub use error::{Error, RateLimited, Reason};
@@ -158,6 +159,7 @@ pub use refusal::{RefusalError, RefusalErrorFuture, RefusalErrorLayer};
 pub use rejection::{RejectionResponse, RejectionResponseFuture, RejectionResponseLayer};
 pub use service::RetryAfterBackoff;
 pub use upstream::Upstream;
+pub use waiting::{Waiting, WaitingFuture, WaitingLayer};
 
 /// Runs the README's examples as tests.
 #[cfg(doctest)]

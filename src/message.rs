@@ -8,11 +8,14 @@
 #[cfg(feature = "reqwest")]
 mod reqwest;
 
+mod deadline;
+
 use std::borrow::Cow;
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
+pub use self::deadline::Deadline;
 use crate::upstream::Upstream;
 
 /// A request, as far as the layer looks at it.
@@ -110,6 +113,12 @@ impl<B> Outgoing for http::Request<B> {
     #[inline]
     fn extensions(&self) -> Option<&Extensions> {
         Some(self.extensions())
+    }
+
+    /// The earlier of a [`Deadline`] among the extensions and what gRPC's
+    /// `grpc-timeout` allows.
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        deadline::of(self.headers(), Some(self.extensions()), now)
     }
 }
 

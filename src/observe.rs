@@ -70,12 +70,11 @@ mod watch;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use self::event::To;
 pub use self::event::{Admitted, Event, Refused};
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use self::metrics::Metrics;
-pub(crate) use self::shadow::{Passing, Shadow};
+pub(crate) use self::shadow::Shadow;
 pub use self::shadow::{ShadowOutcome, ShadowReport, Shadowed};
 pub use self::transition::Transition;
 pub(crate) use self::watch::Watch;

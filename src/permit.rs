@@ -3,6 +3,8 @@
 //! A permit knows to whom the call went, since when, and by what right. Settled
 //! or dropped, it gives back what it holds; it never waits.
 
+mod watched;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use crate::error::RateLimited;
 use crate::hint::Dialect;
 use crate::key::{self, Key};
 use crate::message::{Incoming, Outgoing};
-use crate::observe::{Admitted, Event, Passing, Refused, Shadow, To};
+use crate::observe::{Shadow, ShadowOutcome};
 use crate::upstream::{Draft, Upstream};
 
 /// What a layer, its services and their calls share.
@@ -31,12 +33,15 @@ pub(crate) struct Shared {
     pub(crate) classifier: Option<Arc<dyn classify::Classify>>,
     /// None where what remains of a quota says nothing as long as something does.
     pub(crate) quota: Option<Dialect>,
+    /// The classifier is the standard one, and quotas are not heeded: nearly every
+    /// success is one at first sight.
+    pub(crate) is_standard: bool,
     /// The origin is the key, and nobody watches: a note of where a call goes is
     /// all that is needed while nobody is in trouble.
     pub(crate) is_plain: bool,
     /// Somebody wants to hear of every call.
     pub(crate) is_observed: bool,
-    /// Neither an observer nor shadow mode has to do with rejections.
+    /// Nobody wants to, and what is rejected is not sent.
     pub(crate) is_silent: bool,
     /// None where what would be rejected is rejected.
     pub(crate) shadow: Option<Shadow>,
@@ -81,28 +86,6 @@ impl Shared {
         }
     }
 
-    /// Decides whether a call may leave.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the request's upstream is held back.
-    #[cfg(feature = "reqwest-middleware")]
-    pub(crate) fn enter<R: Outgoing>(self: &Arc<Self>, request: &R) -> Result<Permit, RateLimited> {
-        let Entered { generation, is_quiet } = self.cooldowns.table().enter();
-        if is_quiet {
-            let destination = self.note(request);
-            self.tell_admitted(To::Noted(&destination), Role::Free);
-            return Ok(Permit::free(self, destination, generation));
-        }
-        match self.name(request) {
-            Ok(upstream) => self.admit_to(upstream, generation),
-            Err(destination) => {
-                self.tell_admitted(To::Noted(&destination), Role::Free);
-                Ok(Permit::free(self, destination, generation))
-            }
-        }
-    }
-
     /// Names the upstream of a request while somebody is in trouble, unless it is
     /// Clear and a note will do.
     #[inline]
@@ -113,14 +96,34 @@ impl Shared {
         }
     }
 
-    /// Decides whether a call to that upstream may leave.
+    /// Decides whether a call may leave that entered in that generation, while
+    /// somebody was in trouble, and tells whoever watches if it may. If it may not,
+    /// and for good, whoever rejects it tells so by [`turn_away`](Self::turn_away).
     ///
-    /// For callers that have time: the service builds its answers where they go.
+    /// # Errors
+    ///
+    /// Fails where the request's upstream is held back.
+    pub(crate) fn admit<R: Outgoing>(
+        self: &Arc<Self>,
+        request: &R,
+        generation: u64,
+    ) -> Result<Permit, RateLimited> {
+        match self.name(request) {
+            Ok(upstream) => self.admit_to(upstream, generation),
+            Err(destination) => {
+                let permit = Permit::free(self, destination, generation);
+                permit.tell_admitted();
+                Ok(permit)
+            }
+        }
+    }
+
+    /// Decides whether a call to that upstream may leave; tells as
+    /// [`admit`](Self::admit) does.
     ///
     /// # Errors
     ///
     /// Fails where the upstream is held back.
-    #[allow(dead_code, reason = "of use to waiters and adapters")]
     pub(crate) fn admit_to(
         self: &Arc<Self>,
         upstream: Upstream,
@@ -128,8 +131,9 @@ impl Shared {
     ) -> Result<Permit, RateLimited> {
         match self.cooldowns.admit(&upstream, generation, &self.rules) {
             Admission::Admitted { generation, role } => {
-                self.tell_admitted(To::Named(&upstream), role);
-                Ok(Permit::new(self, upstream, (generation, role)))
+                let permit = Permit::new(self, upstream, (generation, role));
+                permit.tell_admitted();
+                Ok(permit)
             }
             Admission::Rejected { notice, now } => {
                 Err(self.cooldowns.rejection(upstream, &notice, now))
@@ -137,29 +141,22 @@ impl Shared {
         }
     }
 
-    /// Returns whether a rejection is of interest to anybody but the caller.
-    #[inline]
-    pub(crate) fn tells_of_rejections(&self) -> bool {
-        !self.is_silent || self.cooldowns.watch().is_traced_finely()
-    }
-
-    /// Tells whoever watches that a call is rejected for good; or, in shadow mode,
-    /// lets it pass.
-    #[cold]
-    pub(crate) fn turn_away(self: &Arc<Self>, limited: &RateLimited) -> Option<Passing> {
-        let passing = Passing::instead_of(limited, self);
-        if passing.is_none() && self.cooldowns.watch().hears_rejections() {
-            self.cooldowns.watch().tell(&Event::Rejected(limited));
+    /// Decides whether a call may leave, whether somebody is in trouble or not;
+    /// tells of a rejection as well.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the request's upstream is held back, and the layer is not in
+    /// shadow mode.
+    #[cfg(feature = "reqwest-middleware")]
+    pub(crate) fn enter<R: Outgoing>(self: &Arc<Self>, request: &R) -> Result<Permit, RateLimited> {
+        let Entered { generation, is_quiet } = self.cooldowns.table().enter();
+        if is_quiet {
+            let permit = Permit::free(self, self.note(request), generation);
+            permit.tell_admitted();
+            return Ok(permit);
         }
-        passing
-    }
-
-    /// Tells whoever watches that a call is about to be sent.
-    #[inline]
-    pub(crate) fn tell_admitted(&self, to: To<'_>, role: Role) {
-        if self.is_observed {
-            self.cooldowns.watch().tell(&Event::Admitted(&Admitted::new(to, role)));
-        }
+        self.admit(request, generation).or_else(|limited| self.turn_away(&limited).ok_or(limited))
     }
 
     /// Notes the upstream of a request, to be named if it ever matters.
@@ -217,14 +214,28 @@ pub(crate) struct Permit {
     shared: Arc<Shared>,
     destination: Destination,
     generation: u64,
-    role: Role,
+    right: Right,
+}
+
+/// By what right a call is out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Right {
+    /// It was admitted in that role.
+    Admitted(Role),
+    /// It would have been rejected, and is let pass in shadow mode: it holds nothing.
+    Shadowed,
+}
+
+impl Right {
+    /// Nobody waits for the verdict.
+    const FREE: Self = Self::Admitted(Role::Free);
 }
 
 impl Permit {
     /// The permit of a call to a Clear upstream: it holds nothing.
     #[inline]
     pub(crate) fn free(shared: &Arc<Shared>, destination: Destination, generation: u64) -> Self {
-        Self { shared: Arc::clone(shared), destination, generation, role: Role::Free }
+        Self { shared: Arc::clone(shared), destination, generation, right: Right::FREE }
     }
 
     /// The permit of a call in that role.
@@ -235,80 +246,98 @@ impl Permit {
             shared: Arc::clone(shared),
             destination: Destination::Named(upstream),
             generation,
-            role,
+            right: Right::Admitted(role),
         }
     }
 
     /// Returns whether the response changes nothing, seen without a closer look:
-    /// the success of a free call, where no header can say otherwise.
-    ///
-    /// One can only where gRPC is spoken. But who looks for that here makes the
-    /// compiler keep the response in memory, and calls without headers pay for it;
-    /// out of line it costs those with headers little more.
+    /// the success of a free call.
     #[inline]
     pub(crate) fn is_settled_by<R: Incoming>(&self, response: &R) -> bool {
-        self.role == Role::Free
-            && self.shared.classifier.is_none()
-            && self.shared.quota.is_none()
-            && response.status().is_success()
-            && response.headers().is_empty()
+        self.right == Right::FREE
+            && self.shared.is_standard
+            && classify::is_plain_success(response.status(), response.headers())
     }
 
-    /// Takes in the response. A success of a free call changes nothing, and
-    /// looks at nothing.
+    /// Takes in the response, and returns whether it is a success of who was asked.
+    /// One of a free call changes nothing, and looks at nothing.
     #[inline]
-    pub(crate) fn answered<R: Incoming>(&mut self, response: &R) {
+    pub(crate) fn answered<R: Incoming>(&mut self, response: &R) -> bool {
         let verdict = self.shared.classify(response);
-        if verdict != Verdict::Success || self.role != Role::Free {
-            self.settle_response(verdict, response);
+        if verdict != Verdict::Success || self.right != Right::FREE {
+            return self.settle_response(verdict, response);
         }
+        true
     }
 
     /// Takes in that the call failed without a response.
     #[inline]
     pub(crate) fn failed(&mut self) {
+        if self.is_passing() {
+            return self.passed(ShadowOutcome::Failed);
+        }
         self.give_back(Ending::Neutral);
     }
 
     #[cold]
-    fn settle_response<R: Incoming>(&mut self, verdict: Verdict, response: &R) {
+    fn settle_response<R: Incoming>(&mut self, verdict: Verdict, response: &R) -> bool {
+        if self.is_passing() {
+            self.passed_with(verdict, response);
+            return false;
+        }
         // One of our own layers answered in the upstream's place.
         if answered_by_us(response).is_some() {
-            return self.give_back(Ending::Neutral);
+            self.give_back(Ending::Neutral);
+            return false;
         }
+        let sent_on = self.sent_on_to(response);
         let ending = match verdict {
-            Verdict::Success => return self.give_back(Ending::Succeeded),
-            Verdict::Neutral => {
-                // Who sent us on to another has answered.
-                let sent_on = self.sent_on_to(response).is_some();
-                let ending = if sent_on { Ending::Succeeded } else { Ending::Neutral };
-                return self.give_back(ending);
-            }
+            Verdict::Success => Ending::Succeeded,
+            Verdict::Neutral => Ending::Neutral,
             Verdict::RateLimited { hint } => Ending::Refused {
                 refusal: Refusal { status: response.status(), hint },
                 sample: self.sample(),
             },
             Verdict::Exhausted { reset } => Ending::Exhausted { reset, sample: self.sample() },
         };
-        let sent_on = self.sent_on_to(response);
-        let answered = sent_on.clone().unwrap_or_else(|| self.destination.upstream());
-        if let Ending::Refused { refusal, .. } = &ending
-            && self.shared.is_observed
-        {
-            let Refusal { status, hint } = *refusal;
-            let refused = Refused { upstream: answered.clone(), status, hint };
-            self.shared.cooldowns.watch().tell(&Event::Refused(&refused));
+        let asked_did_well = verdict == Verdict::Success || sent_on.is_some();
+        match ending {
+            Ending::Refused { .. } | Ending::Exhausted { .. } => {
+                let answered = sent_on.unwrap_or_else(|| self.destination.upstream());
+                self.tell_refused(&answered, &ending);
+                if asked_did_well {
+                    self.give_back(Ending::Succeeded);
+                }
+                self.settle(&answered, ending);
+            }
+            // Who sent us on to another has answered, whatever the other said.
+            Ending::Succeeded | Ending::Neutral | Ending::Dropped if asked_did_well => {
+                self.give_back(Ending::Succeeded);
+            }
+            Ending::Succeeded | Ending::Neutral | Ending::Dropped => self.give_back(ending),
         }
-        if sent_on.is_some() {
-            self.give_back(Ending::Succeeded);
-        }
-        self.settle(&answered, ending);
+        asked_did_well
     }
 
     /// Returns who answered, if the one that was asked has sent us on to another.
     fn sent_on_to<R: Incoming>(&self, response: &R) -> Option<Upstream> {
         let answered = self.shared.answered_by(response)?;
         (answered != self.destination.upstream()).then_some(answered)
+    }
+
+    /// Returns by what right the call left; one that is let pass, by none.
+    pub(crate) fn role(&self) -> (u64, Role) {
+        match self.right {
+            Right::Admitted(role) => (self.generation, role),
+            Right::Shadowed => (self.generation, Role::Free),
+        }
+    }
+
+    /// Takes in that the call's place in a Reopening upstream was given to others.
+    pub(crate) fn lapsed(&mut self) {
+        if self.right == Right::Admitted(Role::Place) {
+            self.right = Right::Admitted(Role::Late);
+        }
     }
 
     /// Draws the jitter's sample, where there is jitter.
@@ -319,15 +348,19 @@ impl Permit {
     /// Settles what the call holds, if it holds anything.
     #[inline]
     fn give_back(&mut self, ending: Ending) {
-        if self.role != Role::Free {
-            let upstream = self.destination.upstream();
-            self.settle(&upstream, ending);
+        match self.right {
+            Right::FREE => {}
+            Right::Admitted(_) => self.settle(&self.destination.upstream(), ending),
+            // Whatever else ends such a call is noted before.
+            Right::Shadowed => self.passed(ShadowOutcome::Dropped),
         }
     }
 
     #[cold]
     fn settle(&mut self, upstream: &Upstream, ending: Ending) {
-        let role = std::mem::replace(&mut self.role, Role::Free);
+        let Right::Admitted(role) = std::mem::replace(&mut self.right, Right::FREE) else {
+            return;
+        };
         let Shared { cooldowns, rules, .. } = &*self.shared;
         cooldowns.settle(upstream, (self.generation, role), ending, rules);
     }
@@ -345,7 +378,7 @@ impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
             .field("generation", &self.generation)
-            .field("role", &self.role)
+            .field("right", &self.right)
             .finish_non_exhaustive()
     }
 }

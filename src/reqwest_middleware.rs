@@ -61,21 +61,13 @@ impl Middleware for RetryAfterBackoffLayer {
         next: Next<'_>,
     ) -> Result<Response> {
         let call = Call { request: &request, extensions };
+        let mut permit = self.shared().enter(&call).map_err(held_back)?;
         // Should nobody wait for the answer any longer, the permit is dropped.
-        let mut permit = match self.shared().enter(&call) {
-            Ok(permit) => permit,
-            Err(limited) => {
-                let Some(mut passing) = self.shared().turn_away(&limited) else {
-                    return Err(held_back(limited));
-                };
-                let answer = next.run(request, extensions).await;
-                passing.ended(&answer);
-                return answer;
-            }
-        };
         let answer = next.run(request, extensions).await;
         match &answer {
-            Ok(response) => permit.answered(response),
+            Ok(response) => {
+                permit.answered(response);
+            }
             Err(_) => permit.failed(),
         }
         answer

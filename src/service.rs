@@ -6,13 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
-use crate::cooldown::Role;
 use crate::cooldowns::{Admission, Cooldowns, Entered};
 use crate::error::{BoxError, Error, RateLimited};
 use crate::future::ResponseFuture;
 use crate::message::{Incoming, Outgoing};
-use crate::observe::To;
-use crate::permit::{Permit, Shared};
+use crate::permit::{Destination, Permit, Shared};
 
 /// A service that holds calls back while their upstream is cooling down.
 ///
@@ -99,30 +97,38 @@ impl<S> RetryAfterBackoff<S> {
     {
         let upstream = match self.shared.name(&request) {
             Ok(upstream) => upstream,
-            Err(destination) => {
-                self.shared.tell_admitted(To::Noted(&destination), Role::Free);
-                let call = self.inner.call(request);
-                let permit = Permit::free(&self.shared, destination, generation);
-                return ResponseFuture::called(call, permit);
-            }
+            Err(destination) => return self.call_free(generation, request, destination),
         };
         let Shared { cooldowns, rules, .. } = &*self.shared;
         match cooldowns.admit(&upstream, generation, rules) {
             Admission::Admitted { generation, role } => {
-                self.shared.tell_admitted(To::Named(&upstream), role);
                 // Should the inner service panic, a place or the probe is given back.
                 let permit = Permit::new(&self.shared, upstream, (generation, role));
+                permit.tell_admitted();
                 ResponseFuture::called(self.inner.call(request), permit)
             }
             Admission::Rejected { notice, now } => {
                 let rejected = cooldowns.rejection(upstream, &notice, now);
-                if self.shared.tells_of_rejections() {
+                if self.shared.hears_rejections() {
                     return self.turn_away(request, rejected);
                 }
                 self.give_up();
                 ResponseFuture::rejected(rejected)
             }
         }
+    }
+
+    /// The call is to be rejected, and that is told; or, in shadow mode, it passes.
+    #[cold]
+    fn turn_away<R>(&mut self, request: R, rejected: RateLimited) -> ResponseFuture<S::Future>
+    where
+        S: Service<R> + Clone,
+    {
+        if let Some(passing) = self.shared.turn_away(&rejected) {
+            return ResponseFuture::called(self.inner.call(request), passing);
+        }
+        self.give_up();
+        ResponseFuture::rejected(rejected)
     }
 
     /// Gives a readied inner service up; the one place where that is done.
@@ -135,19 +141,6 @@ impl<S> RetryAfterBackoff<S> {
         drop(std::mem::replace(&mut self.inner, fresh));
     }
 
-    /// The call is to be rejected, and somebody else wants to know or to let it pass.
-    #[cold]
-    fn turn_away<R>(&mut self, request: R, rejected: RateLimited) -> ResponseFuture<S::Future>
-    where
-        S: Service<R> + Clone,
-    {
-        if let Some(passing) = self.shared.turn_away(&rejected) {
-            return ResponseFuture::shadowed(self.inner.call(request), passing);
-        }
-        self.give_up();
-        ResponseFuture::rejected(rejected)
-    }
-
     /// Nobody is in trouble; but where the call goes is not quickly noted, or
     /// somebody watches.
     #[cold]
@@ -157,9 +150,23 @@ impl<S> RetryAfterBackoff<S> {
         R: Outgoing,
     {
         let destination = self.shared.note(&request);
-        self.shared.tell_admitted(To::Noted(&destination), Role::Free);
-        let call = self.inner.call(request);
-        ResponseFuture::called(call, Permit::free(&self.shared, destination, generation))
+        self.call_free(generation, request, destination)
+    }
+
+    /// Calls an upstream that is Clear.
+    #[cold]
+    fn call_free<R>(
+        &mut self,
+        generation: u64,
+        request: R,
+        destination: Destination,
+    ) -> ResponseFuture<S::Future>
+    where
+        S: Service<R>,
+    {
+        let permit = Permit::free(&self.shared, destination, generation);
+        permit.tell_admitted();
+        ResponseFuture::called(self.inner.call(request), permit)
     }
 }
 

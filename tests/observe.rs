@@ -311,7 +311,7 @@ async fn what_is_restored_is_told_a_higher_rung_included() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_to_clear_upstreams_are_told_by_whatever_name() {
-    let long = format!("https://{}.example/", "x".repeat(60));
+    let lengthy = format!("https://{}.example/", "x".repeat(60));
     let peer = Peer::always(ok());
     let log = Log::default();
 
@@ -322,7 +322,7 @@ async fn calls_to_clear_upstreams_are_told_by_whatever_name() {
         .build();
     for (layer, uri) in [
         (&origins, "https://me:secret@a.example/"),
-        (&origins, &long),
+        (&origins, &lengthy),
         (&by_path, "https://a.example/items"),
     ] {
         ask(&client(layer, &peer), uri).await;
@@ -334,10 +334,10 @@ async fn calls_to_clear_upstreams_are_told_by_whatever_name() {
 
     let mut lines = log.take();
     lines.retain(|line| line.contains("admitted"));
-    let long = format!("https://{}.example: admitted, clear", "x".repeat(60));
+    let lengthy = format!("https://{}.example: admitted, clear", "x".repeat(60));
     let short = "https://a.example: admitted, clear";
     let path = "/items: admitted, clear";
-    assert_eq!(lines, [short, short, &long, &long, path, path]);
+    assert_eq!(lines, [short, short, &lengthy, &lengthy, path, path]);
 }
 
 #[tokio::test(start_paused = true)]

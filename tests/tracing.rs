@@ -8,8 +8,10 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 
 use support::*;
+use tower::Service;
 use tower_retry_after::observe;
 use tower_retry_after::{Cooldowns, RetryAfterBackoffLayer, Upstream};
 use tracing::field::{Field, Visit};
@@ -186,8 +188,13 @@ async fn a_flood_of_rejections_is_not_heard() {
     ask(&client, A).await;
     assert_eq!(ear.take().len(), 1, "the change itself");
 
+    let mut client = client.clone();
+    let uri: http::Uri = A.parse().unwrap();
     for _ in 0..1_000_000 {
-        assert!(at_once(call(&client, A)).is_err());
+        assert!(client.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready());
+        let mut request = http::Request::new(());
+        *request.uri_mut() = uri.clone();
+        assert!(at_once(client.call(request)).is_err());
     }
 
     assert!(ear.take().is_empty());

@@ -8,9 +8,10 @@ use std::hint::black_box;
 
 use gungraun::prelude::*;
 use http::Request;
-use tower::Service;
+use tower::{Layer, Service};
+use tower_retry_after::{RetryAfterBackoff, RetryAfterBackoffLayer};
 use tower_retry_after_benches::{
-    Bare, CALLS, Layered, ORIGIN, call, others, quiet, rejected, request, uri,
+    Api, Bare, CALLS, Layered, ORIGIN, call, others, quiet, rejected, request, uri,
 };
 
 /// A service that has been called once, and the requests to come.
@@ -54,6 +55,18 @@ fn alone(fixture: Fixture<Bare>) -> Bare {
 }
 
 #[library_benchmark]
+#[bench::bare_api(warm(Api::new()))]
+fn api(fixture: Fixture<Api>) -> Api {
+    run(fixture)
+}
+
+#[library_benchmark]
+#[bench::api(warm(RetryAfterBackoffLayer::new().layer(Api::new())))]
+fn layered_api(fixture: Fixture<RetryAfterBackoff<Api>>) -> RetryAfterBackoff<Api> {
+    run(fixture)
+}
+
+#[library_benchmark]
 #[bench::quiet(warm(quiet()))]
 #[bench::others(warm_for_many(others()))]
 #[bench::rejected(warm(rejected()))]
@@ -61,5 +74,5 @@ fn layered(fixture: Fixture<Layered>) -> Layered {
     run(fixture)
 }
 
-library_benchmark_group!(name = calls, benchmarks = [alone, layered]);
+library_benchmark_group!(name = calls, benchmarks = [alone, api, layered, layered_api]);
 main!(library_benchmark_groups = calls);

@@ -45,6 +45,52 @@ impl Service<Request<()>> for Bare {
     }
 }
 
+/// An inner service that answers at once, with the headers of a usual API.
+#[derive(Clone, Debug)]
+pub struct Api {
+    headers: http::HeaderMap,
+}
+
+impl Api {
+    /// Creates the service.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "there is nothing by default")]
+    pub fn new() -> Self {
+        let lines = [
+            ("date", "Mon, 15 Jun 2026 12:00:00 GMT"),
+            ("server", "api"),
+            ("vary", "accept"),
+            ("cache-control", "no-store"),
+            ("content-type", "application/json"),
+            ("content-length", "1024"),
+        ];
+        let line = |(name, value)| {
+            let name = http::HeaderName::from_static(name);
+            (name, http::HeaderValue::from_static(value))
+        };
+        Self { headers: lines.into_iter().map(line).collect() }
+    }
+}
+
+impl Service<Request<()>> for Api {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    #[inline]
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        let mut response = Response::new(());
+        // Clones share the values, and leave room for as many as there are.
+        *response.headers_mut() = self.headers.clone();
+        ready(Ok(response))
+    }
+}
+
 /// The layer around it.
 pub type Layered = RetryAfterBackoff<Bare>;
 

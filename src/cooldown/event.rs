@@ -24,13 +24,15 @@ pub(crate) enum Role {
     Probe(u32),
     /// The call holds a place in a Reopening upstream.
     Place,
+    /// The call held such a place, and has been out so long that others have it.
+    Late,
 }
 
 impl Role {
     /// Returns how many places the call gives back when it ends.
     pub(super) fn places(self) -> u32 {
         match self {
-            Self::Free | Self::Probe(_) => 0,
+            Self::Free | Self::Probe(_) | Self::Late => 0,
             Self::Place => 1,
         }
     }

@@ -215,7 +215,7 @@ impl Table {
                     let notice = Notice { gate, reason, cause: next.cause };
                     return Admission::Rejected { notice, now };
                 }
-                Effect::Admit(Role::Free) | Effect::Outdate | Effect::Nothing => {}
+                Effect::Admit(Role::Free | Role::Late) | Effect::Outdate | Effect::Nothing => {}
             }
             drop(locked);
             self.tidy();

@@ -36,27 +36,18 @@ pub enum Event<'a> {
 
 /// A call that is about to be sent.
 pub struct Admitted<'a> {
-    to: To<'a>,
+    destination: &'a Destination,
     role: Role,
 }
 
-/// Where a call goes.
-pub(crate) enum To<'a> {
-    Noted(&'a Destination),
-    Named(&'a Upstream),
-}
-
 impl<'a> Admitted<'a> {
-    pub(crate) fn new(to: To<'a>, role: Role) -> Self {
-        Self { to, role }
+    pub(crate) fn new(destination: &'a Destination, role: Role) -> Self {
+        Self { destination, role }
     }
 
     /// Returns where it goes. Named when somebody asks.
     pub fn upstream(&self) -> Upstream {
-        match self.to {
-            To::Noted(destination) => destination.upstream(),
-            To::Named(upstream) => upstream.clone(),
-        }
+        self.destination.upstream()
     }
 
     /// Returns the state of the upstream in which the call is sent:
@@ -66,7 +57,7 @@ impl<'a> Admitted<'a> {
         match self.role {
             Role::Free => State::Clear,
             Role::Probe(_) => State::Probing,
-            Role::Place => State::Reopening,
+            Role::Place | Role::Late => State::Reopening,
         }
     }
 }

@@ -1,17 +1,11 @@
 //! Shadow mode: what would have been rejected, and what became of it.
 //!
-//! A call that would have been rejected is sent all the same, without a permit.
-//! Its answer is counted here, and moves nothing.
+//! Counts alone: who sends such a call and notes how it ends stands in `permit.rs`.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Event;
-use crate::classify::Verdict;
-use crate::error::{RateLimited, Reason};
-use crate::message::Incoming;
-use crate::permit::{Shared, answered_by_us};
+use crate::error::Reason;
 use crate::upstream::Upstream;
 
 /// What a layer in shadow mode has counted.
@@ -28,7 +22,7 @@ pub(crate) struct Shadow {
 }
 
 impl Shadow {
-    fn would_reject(&self, reason: Reason) {
+    pub(crate) fn would_reject(&self, reason: Reason) {
         let counter = match reason {
             Reason::Cooling | Reason::Refused => &self.cooling,
             Reason::Probing => &self.probing,
@@ -37,7 +31,7 @@ impl Shadow {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn ended(&self, outcome: ShadowOutcome) {
+    pub(crate) fn ended(&self, outcome: ShadowOutcome) {
         let counter = match outcome {
             ShadowOutcome::Answered => &self.answered,
             ShadowOutcome::Refused => &self.refused,
@@ -176,8 +170,8 @@ impl ShadowOutcome {
 /// A call has ended that would have been rejected.
 #[derive(Clone, Debug)]
 pub struct Shadowed {
-    upstream: Upstream,
-    outcome: ShadowOutcome,
+    pub(crate) upstream: Upstream,
+    pub(crate) outcome: ShadowOutcome,
 }
 
 impl Shadowed {
@@ -189,61 +183,5 @@ impl Shadowed {
     /// Returns how it ended.
     pub fn outcome(&self) -> ShadowOutcome {
         self.outcome
-    }
-}
-
-/// What a call carries instead of a permit that is sent though it would have been
-/// rejected.
-pub(crate) struct Passing {
-    shared: Arc<Shared>,
-    /// None once it has ended.
-    upstream: Option<Upstream>,
-}
-
-impl Passing {
-    /// Lets a call pass, if its layer is in shadow mode.
-    pub(crate) fn instead_of(limited: &RateLimited, shared: &Arc<Shared>) -> Option<Self> {
-        shared.shadow.as_ref()?.would_reject(limited.reason);
-        let watch = shared.cooldowns.watch();
-        if watch.hears_rejections() {
-            watch.tell(&Event::WouldReject(limited));
-        }
-        Some(Self { shared: Arc::clone(shared), upstream: Some(limited.upstream.clone()) })
-    }
-
-    /// Takes in how it ended.
-    pub(crate) fn ended<R: Incoming, E>(&mut self, answer: &Result<R, E>) {
-        let outcome = match answer {
-            Err(_) => ShadowOutcome::Failed,
-            Ok(response) if answered_by_us(response).is_some() => ShadowOutcome::Neutral,
-            Ok(response) => match self.shared.classify(response) {
-                Verdict::Success | Verdict::Exhausted { .. } => ShadowOutcome::Answered,
-                Verdict::RateLimited { .. } => ShadowOutcome::Refused,
-                Verdict::Neutral => ShadowOutcome::Neutral,
-            },
-        };
-        self.count(outcome);
-    }
-
-    fn count(&mut self, outcome: ShadowOutcome) {
-        let (Some(shadow), Some(upstream)) = (&self.shared.shadow, self.upstream.take()) else {
-            return;
-        };
-        shadow.ended(outcome);
-        if self.shared.is_observed {
-            self.shared.cooldowns.watch().tell(&Event::Shadowed(&Shadowed { upstream, outcome }));
-        }
-    }
-}
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        self.count(ShadowOutcome::Dropped);
-    }
-}
-
-impl fmt::Debug for Passing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passing").field("upstream", &self.upstream).finish_non_exhaustive()
     }
 }

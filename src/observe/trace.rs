@@ -52,21 +52,19 @@ macro_rules! rejected {
     };
 }
 
+/// Returns whether any subscriber listens at all.
+#[inline]
+pub(super) fn is_on() -> bool {
+    LevelFilter::current() != LevelFilter::OFF
+}
+
+/// Returns whether one listens to every rejection.
+#[inline]
+pub(super) fn is_fine() -> bool {
+    LevelFilter::current() == LevelFilter::TRACE
+}
+
 impl Trace {
-    /// Returns whether any subscriber listens at all.
-    #[inline]
-    #[expect(clippy::unused_self, reason = "it stands for the subscriber")]
-    pub(super) fn is_on(&self) -> bool {
-        LevelFilter::current() != LevelFilter::OFF
-    }
-
-    /// Returns whether one listens to every rejection.
-    #[inline]
-    #[expect(clippy::unused_self, reason = "it stands for the subscriber")]
-    pub(super) fn is_fine(&self) -> bool {
-        LevelFilter::current() == LevelFilter::TRACE
-    }
-
     pub(super) fn on(&self, event: &Event<'_>) {
         match event {
             Event::Transition(transition) => self.changed(transition),

@@ -30,38 +30,30 @@ impl Watch {
     /// Returns what keeps the changes of a step, if somebody is to be told.
     #[inline]
     pub(crate) fn changes(&self) -> Changes {
-        Changes::kept(self.observer.is_some() || self.is_traced())
+        Changes::kept(self.observer.is_some() || Self::is_traced())
     }
 
     /// Returns whether somebody wants to hear of rejections.
     #[inline]
     pub(crate) fn hears_rejections(&self) -> bool {
-        self.observer.is_some() || self.is_traced_finely()
+        self.observer.is_some() || Self::is_traced_finely()
     }
 
-    #[cfg(feature = "tracing")]
+    /// Returns whether a subscriber of `tracing` listens at all.
     #[inline]
-    fn is_traced(&self) -> bool {
-        self.trace.is_on()
-    }
-
-    #[cfg(feature = "tracing")]
-    #[inline]
-    pub(crate) fn is_traced_finely(&self) -> bool {
-        self.trace.is_fine()
-    }
-
-    #[cfg(not(feature = "tracing"))]
-    #[inline]
-    #[expect(clippy::unused_self, reason = "with the feature it is used")]
-    fn is_traced(&self) -> bool {
+    fn is_traced() -> bool {
+        #[cfg(feature = "tracing")]
+        return super::trace::is_on();
+        #[cfg(not(feature = "tracing"))]
         false
     }
 
-    #[cfg(not(feature = "tracing"))]
+    /// Returns whether one listens to every rejection.
     #[inline]
-    #[expect(clippy::unused_self, reason = "with the feature it is used")]
-    pub(crate) fn is_traced_finely(&self) -> bool {
+    pub(crate) fn is_traced_finely() -> bool {
+        #[cfg(feature = "tracing")]
+        return super::trace::is_fine();
+        #[cfg(not(feature = "tracing"))]
         false
     }
 

@@ -175,7 +175,7 @@ impl Met {
         match self {
             Self::Sent(Permit { role: Role::Free, .. }) => "free",
             Self::Sent(Permit { role: Role::Probe(_), .. }) => "probe",
-            Self::Sent(Permit { role: Role::Place, .. }) => "place",
+            Self::Sent(Permit { role: Role::Place | Role::Late, .. }) => "place",
             Self::Held(Reason::Cooling) => "cooling",
             Self::Held(Reason::Probing) => "probing",
             Self::Held(Reason::Reopening) => "reopening",

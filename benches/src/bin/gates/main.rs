@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     threads::run(&mut gates);
     instructions::run(&mut gates);
     // Programs of their own: their allocator counts, which takes time.
-    for program in ["memory", "schedule"] {
+    for program in ["memory", "schedule", "waiters"] {
         let run = cargo(&["run", "--release", "--bin", program]).status();
         gates.held &= run.is_ok_and(|run| run.success());
     }

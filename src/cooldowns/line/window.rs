@@ -1,0 +1,116 @@
+//! How many calls of a line may be out at once.
+//!
+//! Pure: no clock, no lock. It is to a line what Reopening is to the table, and
+//! goes on where the table stops counting.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use crate::cooldown::Role;
+
+/// By what right a call left the table: the generation and the role.
+pub(crate) type Right = (u64, Role);
+
+/// The name of a call's place: when it lapses, and its number.
+pub(super) type Key = (Instant, u64);
+
+/// The calls that a line has let go.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// How many may be out at once: one, and one more for each that succeeded.
+    width: u64,
+    /// How often the width was set back; calls from before mean nothing now.
+    epoch: u64,
+    /// The upstream's generation in the table when somebody last looked.
+    generation: u64,
+    issued: u64,
+    /// Those that are out, the one that lapses first in front.
+    out: BTreeMap<Key, Option<Right>>,
+}
+
+/// A place that was given out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) key: Key,
+    pub(super) epoch: u64,
+}
+
+impl Window {
+    pub(super) fn new() -> Self {
+        Self { width: 1, epoch: 0, generation: 0, issued: 0, out: BTreeMap::new() }
+    }
+
+    /// Returns whether no call is out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Returns when there is room at the latest; nothing if there is now.
+    pub(super) fn full_until(&self) -> Option<Instant> {
+        let (&(lapses, _), _) = self.out.first_key_value()?;
+        let has_room = u64::try_from(self.out.len()).is_ok_and(|out| out < self.width);
+        (!has_room).then_some(lapses)
+    }
+
+    /// Gives a place out, which lapses then.
+    pub(super) fn take(&mut self, lapses: Instant) -> Held {
+        let key = (lapses, self.issued);
+        self.issued = self.issued.saturating_add(1);
+        self.out.insert(key, None);
+        Held { key, epoch: self.epoch }
+    }
+
+    /// Notes by what right the call left.
+    pub(super) fn admitted(&mut self, held: Held, right: Right) {
+        if let Some(noted) = self.out.get_mut(&held.key) {
+            *noted = Some(right);
+        }
+    }
+
+    /// Takes a place back; says whether it had lapsed.
+    pub(super) fn retire(&mut self, held: Held) -> bool {
+        self.out.remove(&held.key).is_none() && held.epoch == self.epoch
+    }
+
+    /// Takes places back whose calls have been out too long; returns the places
+    /// in the table that some of them hold as well.
+    pub(super) fn lapse(&mut self, now: Instant) -> Vec<Right> {
+        let mut rights = Vec::new();
+        while let Some(first) = self.out.first_entry() {
+            if first.key().0 > now {
+                break;
+            }
+            rights.extend(first.remove().filter(|(_, role)| *role == Role::Place));
+        }
+        rights
+    }
+
+    /// Takes in that a call has succeeded; its place need not be its own any more.
+    pub(super) fn succeeded(&mut self, held: Held) {
+        if held.epoch == self.epoch {
+            self.width = self.width.saturating_add(1);
+        }
+    }
+
+    /// Takes in what the table knows: since when calls are current, and how many
+    /// in flight have done well since.
+    ///
+    /// Whatever made calls stale in the table starts the window again.
+    pub(super) fn learn(&mut self, generation: u64, width: u32) {
+        if generation > self.generation {
+            self.generation = generation;
+            self.reset();
+        }
+        if generation == self.generation {
+            self.width = self.width.max(u64::from(width));
+        }
+    }
+
+    /// Starts again with one; the calls that are out are nobody's business now.
+    fn reset(&mut self) {
+        self.width = 1;
+        self.epoch = self.epoch.saturating_add(1);
+        self.out.clear();
+    }
+}

@@ -1,0 +1,111 @@
+//! Who stands in line, and who goes when.
+
+use super::Outcome::Sent;
+use super::*;
+use tower_retry_after::State;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_to_a_clear_upstream_does_not_wait() {
+    let peer = Peer::always(ok());
+    let client = patient(&cooling(60), &peer);
+
+    assert_eq!(at_once(ask(&client, B)), Sent(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_for_the_end_of_the_cooldown_and_is_sent() {
+    let peer = Peer::says([refused_for(90)]);
+    let client = patient(&RetryAfterBackoffLayer::new(), &peer);
+    assert_eq!(ask(&client, A).await, Sent(429), "the refusal is the caller's");
+    let start = now();
+
+    assert_eq!(ask(&client, A).await, Sent(200));
+
+    assert_eq!(start.elapsed(), secs(90));
+    assert_eq!(peer.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_to_come_is_the_probe_and_the_others_follow_its_success_in_order() {
+    let peer = Peer::always(ok().after(millis(10)));
+    let layer = cooling(60);
+    let (client, log) = (patient(&layer, &peer), Log::new());
+    for who in 0..7 {
+        log.call(&client, who).await;
+    }
+
+    rest(secs(60) + millis(5)).await;
+    assert_eq!(peer.calls(), 1);
+    assert_eq!(state(&layer.cooldowns(), A), Some(State::Probing));
+    rest(secs(1)).await;
+
+    let at = [60_010, 60_020, 60_020, 60_030, 60_030, 60_030, 60_030];
+    let expected: Vec<_> = (0..).zip(at).map(|(who, at)| (who, at, Sent(200))).collect();
+    assert_eq!(log.entries(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_first_keeps_the_others_waiting() {
+    let peer = Peer::says([refused_for(100), ok(), ok()]);
+    let (client, log) = (patient(&cooling(60), &peer), Log::new());
+    for who in 0..3 {
+        log.call(&client, who).await;
+    }
+
+    rest(secs(200)).await;
+
+    let expected = [(0, 60_000, Sent(429)), (1, 160_000, Sent(200)), (2, 160_000, Sent(200))];
+    assert_eq!(log.entries(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clearing_by_hand_lets_the_line_go_but_not_as_a_herd() {
+    let peer = Peer::always(ok().after(millis(10)));
+    let layer = cooling(3600);
+    let (client, log) = (patient(&layer, &peer), Log::new());
+    for who in 0..4 {
+        log.call(&client, who).await;
+    }
+
+    rest(secs(5)).await;
+    layer.cooldowns().clear(&upstream(A));
+    rest(secs(1)).await;
+
+    let at = [5010, 5020, 5020, 5030];
+    let expected: Vec<_> = (0..).zip(at).map(|(who, at)| (who, at, Sent(200))).collect();
+    assert_eq!(log.entries(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_arrives_does_not_overtake_those_who_wait() {
+    let peer = Peer::always(ok().after(millis(10)));
+    let layer = cooling(60);
+    let (client, log) = (patient(&layer, &peer), Log::new());
+    let mut first = wait(&client);
+    log.call(&client, 1).await;
+    // The time has come, and nobody has noticed yet.
+    pass(secs(60)).await;
+
+    log.call(&client, 2).await;
+    assert_eq!(peer.calls(), 0);
+    assert!(poll_once(first.as_mut()).is_pending());
+    assert_eq!(peer.calls(), 1);
+    assert_eq!(Outcome::of(&first.await), Sent(200));
+    rest(secs(1)).await;
+
+    assert_eq!(log.entries(), [(1, 60_020, Sent(200)), (2, 60_020, Sent(200))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_upstreams_have_other_lines() {
+    let peer = Peer::always(ok());
+    let layer = cooling(60);
+    layer.cooldowns().cool(&upstream(B), secs(30));
+    let client = patient(&layer, &peer);
+    let _first = wait(&client);
+    let start = now();
+
+    assert_eq!(ask(&client, B).await, Sent(200));
+
+    assert_eq!(start.elapsed(), secs(30));
+}
