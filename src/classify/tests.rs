@@ -104,3 +104,65 @@ fn the_head_shows_no_headers() {
 
     assert!(!shown.contains("secret"), "{shown}");
 }
+
+/// Returns the verdict on a gRPC response that ends with its head.
+fn grpc_verdict(status: &'static str, pushback: Option<&'static str>) -> Verdict {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc+proto"));
+    headers.insert("grpc-status", HeaderValue::from_static(status));
+    if let Some(pushback) = pushback {
+        headers.insert("grpc-retry-pushback-ms", HeaderValue::from_static(pushback));
+    }
+    standard(&Head::new(StatusCode::OK, &headers, SystemTime::UNIX_EPOCH))
+}
+
+#[test]
+fn of_grpcs_statuses_one_is_a_refusal_and_one_with_an_exact_wait_above_zero() {
+    assert_eq!(grpc_verdict("8", Some("9000")), refusal(9));
+    assert_eq!(grpc_verdict("14", Some("9000")), refusal(9));
+    assert_eq!(grpc_verdict("8", Some("0")), refusal(0));
+    for no_wait in [None, Some("-1"), Some("soon")] {
+        assert_eq!(grpc_verdict("8", no_wait), BARE, "{no_wait:?}");
+        assert_eq!(grpc_verdict("14", no_wait), Verdict::Neutral, "{no_wait:?}");
+    }
+    assert_eq!(grpc_verdict("14", Some("0")), Verdict::Neutral);
+}
+
+#[test]
+fn a_pushback_of_zero_hides_no_wait_of_a_gateways() {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-retry-pushback-ms", HeaderValue::from_static("0"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("9"));
+    for status in ["8", "14"] {
+        headers.insert("grpc-status", HeaderValue::from_static(status));
+        let head = Head::new(StatusCode::OK, &headers, SystemTime::UNIX_EPOCH);
+        assert_eq!(standard(&head), refusal(9), "{status}");
+    }
+}
+
+#[test]
+fn of_grpcs_other_statuses_those_are_neutral_that_stand_for_a_5xx() {
+    for status in ["1", "2", "4", "12", "13", "15"] {
+        assert_eq!(grpc_verdict(status, Some("9000")), Verdict::Neutral, "{status}");
+    }
+    for status in ["0", "3", "5", "6", "7", "9", "10", "11", "16", "17", "", "OK"] {
+        assert_eq!(grpc_verdict(status, Some("9000")), Verdict::Success, "{status}");
+    }
+}
+
+#[test]
+fn only_a_2xx_is_grpcs_to_judge() {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static("8"));
+    for (status, verdict) in [
+        (StatusCode::NO_CONTENT, BARE),
+        (StatusCode::TOO_MANY_REQUESTS, BARE),
+        (StatusCode::NOT_FOUND, Verdict::Success),
+        (StatusCode::SERVICE_UNAVAILABLE, Verdict::Neutral),
+    ] {
+        let head = Head::new(status, &headers, SystemTime::UNIX_EPOCH);
+        assert_eq!(standard(&head), verdict, "{status}");
+    }
+}

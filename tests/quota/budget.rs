@@ -34,7 +34,7 @@ fn upstream_with_budget(tell: Tell, refusals: &'static Mutex<u32>) -> Peer {
         };
         let date = SystemTime::UNIX_EPOCH + secs(clock.as_secs());
         let answer = answer.header("date", &httpdate::fmt_http_date(date));
-        tell(answer, remaining, secs(ends) - clock, ends)
+        tell(answer, remaining, secs(ends).saturating_sub(clock), ends)
     })
 }
 

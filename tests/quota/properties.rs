@@ -61,9 +61,12 @@ fn any_rest() -> impl Strategy<Value = String> {
 /// A `RateLimit` field in which something remains of each quota.
 fn any_field() -> impl Strategy<Value = String> {
     let item = (any_name(), 1..1000_u32, 0..1000_u32, any::<bool>()).prop_map(
-        |(name, rest, wait, is_turned)| match is_turned {
-            false => format!("{name};r={rest};t={wait}"),
-            true => format!("{name};t={wait};pk=:cjowOw==:;r={rest}"),
+        |(name, rest, wait, is_turned)| {
+            if is_turned {
+                format!("{name};t={wait};pk=:cjowOw==:;r={rest}")
+            } else {
+                format!("{name};r={rest};t={wait}")
+            }
         },
     );
     let list = vec(item, 0..5).prop_map(|items| items.join(", "));
@@ -131,7 +134,9 @@ proptest! {
             quotas.iter().map(|(name, rest, wait)| format!("{name};r={rest};t={wait}")).collect();
         let mut headers = HeaderMap::new();
         if is_split {
-            items.iter().for_each(|item| add(&mut headers, "ratelimit", item.as_bytes()));
+            for item in &items {
+                add(&mut headers, "ratelimit", item.as_bytes());
+            }
         } else {
             add(&mut headers, "ratelimit", items.join(",").as_bytes());
         }
