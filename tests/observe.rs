@@ -367,6 +367,23 @@ async fn several_observers_are_told_the_same() {
     }
 }
 
+#[test]
+fn what_is_told_can_be_kept_sent_and_shown() {
+    fn kept<T: Clone + std::fmt::Debug + Send + Sync + 'static>() {}
+    fn shown<T: std::fmt::Display>() {}
+    fn object<T: ?Sized + Observer>() {}
+
+    kept::<Transition>();
+    kept::<observe::Refused>();
+    kept::<observe::Shadowed>();
+    kept::<observe::ShadowReport>();
+    shown::<Transition>();
+    shown::<Trigger>();
+    shown::<State>();
+    object::<Box<dyn Observer>>();
+    object::<Arc<dyn Observer>>();
+}
+
 /// Fails the test if that takes more than a minute: it hangs.
 fn in_time(act: impl FnOnce() + Send + 'static) {
     let (done, waiter) = mpsc::channel();

@@ -60,7 +60,9 @@ impl Table {
         by: Trigger,
         at: Moment,
     ) -> Change {
-        let number = self.changed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // Neither what was found before nor what is written after passes it by, be it
+        // the entry's way into the map or out of it.
+        let number = self.changed.fetch_add(1, Ordering::AcqRel).saturating_add(1);
         Change { upstream: upstream.clone(), number, by, from: from.phase, to, at }
     }
 }

@@ -53,6 +53,7 @@
 //! | an entry is taken out of the map after its lock is let go | `forgetting` |
 //! | room is made and taken in two steps | `forgetting` |
 //! | the order's lock is asked for under an entry's | `forgetting` |
+//! | a change's number is drawn once it is written, or after the lock is let go | `changes` |
 //! | the notice goes without its version, a fence, acquire or release | `notices` |
 
 // The modules' unit tests are run where they belong.

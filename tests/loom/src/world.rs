@@ -4,7 +4,7 @@
 //! 60 s, its second 120 s; a probe's lease is 30 s.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -24,7 +24,12 @@ pub struct World {
     // Not loom's: who shares the table is not what is checked.
     table: Arc<Table>,
     rules: Rules,
+    /// What was told, where somebody watches; nor is this.
+    told: Option<Arc<Mutex<Vec<Told>>>>,
 }
+
+/// A change as it was told: its number, and the states before and after.
+pub type Told = (u64, &'static str, &'static str);
 
 /// What a call met.
 #[derive(Debug)]
@@ -66,7 +71,38 @@ impl World {
     /// A table with room for that many upstreams.
     pub fn with_room_for(max_upstreams: usize) -> Self {
         let table = Table::new(max_upstreams, Duration::from_secs(FORGET_AFTER));
-        Self { table: Arc::new(table), rules: Rules::default() }
+        Self { table: Arc::new(table), rules: Rules::default(), told: None }
+    }
+
+    /// The same, and somebody watches.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        Self { told: Some(Arc::default()), ..self }
+    }
+
+    /// Returns what was told, by its numbers.
+    pub fn told(&self) -> Vec<Told> {
+        let told = self.told.iter().flat_map(|told| {
+            std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        let mut told: Vec<Told> = told.collect();
+        told.sort_unstable();
+        told
+    }
+
+    /// Takes a step, and tells what it has changed.
+    fn step<T>(&self, step: impl FnOnce(&mut Changes) -> T) -> T {
+        let mut changes = Changes::kept(self.told.is_some());
+        let outcome = step(&mut changes);
+        if let Some(told) = &self.told {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.extend(
+                changes
+                    .into_iter()
+                    .map(|change| (change.number, word(change.from), word(change.to.phase))),
+            );
+        }
+        outcome
     }
 
     /// Makes a call, in the steps of `service.rs`.
@@ -75,7 +111,9 @@ impl World {
         if is_quiet {
             return Met::Sent(self.permit(upstream, generation, Role::Free));
         }
-        let ask = |now| self.table.ask(upstream, generation, now, &self.rules, &mut watched());
+        let ask = |now| {
+            self.step(|changes| self.table.ask(upstream, generation, now, &self.rules, changes))
+        };
         match self.table.admit(upstream, generation, || at(now), ask) {
             Admission::Admitted { generation, role } => {
                 Met::Sent(self.permit(upstream, generation, role))
@@ -91,28 +129,24 @@ impl World {
 
     /// Brings an upstream into Reopening at `now`, by a refusal and a probe.
     pub fn reopen(&self, upstream: &Upstream, now: u64) {
-        self.table.cool(
-            upstream,
-            Duration::from_secs(1),
-            at(now.saturating_sub(1)),
-            &mut watched(),
-        );
+        self.cool(upstream, 1, now.saturating_sub(1));
         self.call(upstream, now).permit().succeeded(now);
     }
 
     /// Forgets an upstream by hand.
     pub fn clear(&self, upstream: &Upstream) {
-        self.table.clear(upstream, at(0), &mut watched());
+        self.step(|changes| self.table.clear(upstream, at(0), changes));
     }
 
     /// Cools an upstream by hand.
     pub fn cool(&self, upstream: &Upstream, wait: u64, now: u64) {
-        self.table.cool(upstream, Duration::from_secs(wait), at(now), &mut watched());
+        let wait = Duration::from_secs(wait);
+        self.step(|changes| self.table.cool(upstream, wait, at(now), changes));
     }
 
     /// Forgets the upstreams whose time has come.
     pub fn sweep(&self, now: u64) {
-        self.table.sweep(at(now), &mut watched());
+        self.step(|changes| self.table.sweep(at(now), changes));
     }
 
     /// Returns what is known of an upstream.
@@ -223,15 +257,11 @@ impl Permit {
     }
 
     fn settle(self, ending: Ending, now: u64) {
-        let World { table, rules } = &self.world;
-        table.settle(
-            &self.upstream,
-            (self.generation, self.role),
-            ending,
-            at(now),
-            rules,
-            &mut watched(),
-        );
+        let World { table, rules, .. } = &self.world;
+        let admitted = (self.generation, self.role);
+        self.world.step(|changes| {
+            table.settle(&self.upstream, admitted, ending, at(now), rules, changes);
+        });
     }
 }
 
@@ -247,9 +277,13 @@ impl Known {
     }
 }
 
-/// Changes are noted as where somebody watches, and told to nobody.
-fn watched() -> Changes {
-    Changes::kept(true)
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Clear => "clear",
+        Phase::Cooling { .. } => "cooling",
+        Phase::Probing { .. } => "probing",
+        Phase::Reopening { .. } => "reopening",
+    }
 }
 
 fn at(seconds: u64) -> Moment {

@@ -1,6 +1,7 @@
 //! The promises that hold whatever the threads do.
 
 mod bursts;
+mod changes;
 mod forgetting;
 mod neighbours;
 mod notices;
