@@ -24,6 +24,7 @@ use crate::observe::{Shadow, ShadowOutcome};
 use crate::upstream::{Draft, Upstream};
 
 /// What a layer, its services and their calls share.
+#[expect(clippy::struct_excessive_bools, reason = "one look each on the healthy path")]
 pub(crate) struct Shared {
     pub(crate) cooldowns: Cooldowns,
     pub(crate) rules: Rules,
