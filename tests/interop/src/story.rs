@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tower_retry_after::{Cooldowns, Ladder, RateLimited, Reason};
 use tower_retry_after::{RetryAfterBackoffLayer, RetryAfterBackoffLayerBuilder, State, Upstream};
 
@@ -45,6 +46,9 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 
 /// How long a server keeps [`Answer::refused`](crate::Answer::refused) up.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long an answer may take on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server, and the table that should know about it.
 #[derive(Debug)]
@@ -98,6 +102,9 @@ impl<'a> Story<'a> {
     where
         F: Future<Output = Outcome>,
     {
+        // Who hangs has been sent while the server keeps its answers, and fails the test.
+        let call = || async { timeout(PATIENCE, call()).await.expect("an answer") };
+
         // Held back.
         let sent = self.log.count();
         for _ in 0..20 {
@@ -135,7 +142,7 @@ impl<'a> Story<'a> {
         let heard = self.log.heard();
         for pair in heard.windows(2) {
             if let [refused, next] = pair
-                && matches!(refused.answered, 429 | 403 | GRPC_REFUSED)
+                && matches!(refused.answered, 429 | 403 | RESOURCE_EXHAUSTED | UNAVAILABLE)
             {
                 let pause = next.at.duration_since(refused.at);
                 assert!(pause >= PAUSE, "{pause:?} after a refusal: {heard:?}");
@@ -144,5 +151,6 @@ impl<'a> Story<'a> {
     }
 }
 
-/// `RESOURCE_EXHAUSTED`.
-const GRPC_REFUSED: u16 = 8;
+/// gRPC's codes of a refusal.
+const RESOURCE_EXHAUSTED: u16 = 8;
+const UNAVAILABLE: u16 = 14;
