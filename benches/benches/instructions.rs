@@ -9,9 +9,9 @@ use std::hint::black_box;
 use gungraun::prelude::*;
 use http::Request;
 use tower::{Layer, Service};
-use tower_retry_after::{RetryAfterBackoff, RetryAfterBackoffLayer};
+use tower_retry_after::{RetryAfterBackoff, RetryAfterBackoffLayer, Waiting};
 use tower_retry_after_benches::{
-    Api, Bare, CALLS, Layered, ORIGIN, call, others, quiet, rejected, request, uri,
+    Api, Bare, CALLS, Layered, ORIGIN, call, others, quiet, rejected, request, uri, waiting,
 };
 
 /// A service that has been called once, and the requests to come.
@@ -74,5 +74,11 @@ fn layered(fixture: Fixture<Layered>) -> Layered {
     run(fixture)
 }
 
-library_benchmark_group!(name = calls, benchmarks = [alone, api, layered, layered_api]);
+#[library_benchmark]
+#[bench::waiting(warm(waiting()))]
+fn patient(fixture: Fixture<Waiting<Bare>>) -> Waiting<Bare> {
+    run(fixture)
+}
+
+library_benchmark_group!(name = calls, benchmarks = [alone, api, layered, layered_api, patient]);
 main!(library_benchmark_groups = calls);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response, Uri};
 use tower::{Layer, Service};
-use tower_retry_after::{Cooldowns, RetryAfterBackoff, RetryAfterBackoffLayer, Upstream};
+use tower_retry_after::{Cooldowns, RetryAfterBackoff, RetryAfterBackoffLayer, Upstream, Waiting};
 
 /// The upstream that is called: a host name of usual length.
 pub const ORIGIN: &str = "https://api.example.com";
@@ -98,6 +98,12 @@ pub type Layered = RetryAfterBackoff<Bare>;
 #[must_use]
 pub fn quiet() -> Layered {
     RetryAfterBackoffLayer::new().layer(Bare)
+}
+
+/// Nothing is cooling anywhere, and calls would wait.
+#[must_use]
+pub fn waiting() -> Waiting<Bare> {
+    RetryAfterBackoffLayer::new().waiting(AN_HOUR).layer(Bare)
 }
 
 /// Ten thousand other upstreams are cooling.

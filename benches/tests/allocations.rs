@@ -1,8 +1,9 @@
 //! A call through the layer allocates nothing, whatever the table holds.
 
 use http::Request;
+use tower::Service;
 use tower_retry_after_benches::{
-    AN_HOUR, Layered, ORIGIN, call, others, quiet, rejected, request, upstream, uri,
+    AN_HOUR, Layered, ORIGIN, call, others, quiet, rejected, request, upstream, uri, waiting,
 };
 
 const CALLS: usize = 1_000;
@@ -11,11 +12,11 @@ const CALLS: usize = 1_000;
 const LONG: &str = "https://abcdefghij.execute-api.eu-central-1.amazonaws.example.com:8443";
 
 /// Counts the allocations of calls that come after the first.
-fn allocations(service: Layered) -> u64 {
+fn allocations<S: Service<Request<()>>>(service: S) -> u64 {
     allocations_to(ORIGIN, service)
 }
 
-fn allocations_to(origin: &str, mut service: Layered) -> u64 {
+fn allocations_to<S: Service<Request<()>>>(origin: &str, mut service: S) -> u64 {
     let mut requests: Vec<Request<()>> = (0..=CALLS).map(|_| request(uri(origin))).collect();
     let mut call_one = |request| drop(call(&mut service, request));
     requests.pop().map(&mut call_one);
@@ -26,6 +27,11 @@ fn allocations_to(origin: &str, mut service: Layered) -> u64 {
 #[test]
 fn a_call_allocates_nothing_while_nothing_is_cooling() {
     assert_eq!(allocations(quiet()), 0);
+}
+
+#[test]
+fn a_call_that_could_wait_allocates_nothing_while_nothing_is_cooling() {
+    assert_eq!(allocations(waiting()), 0);
 }
 
 #[test]
