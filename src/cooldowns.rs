@@ -6,6 +6,7 @@
 mod cell;
 mod changes;
 mod info;
+mod known;
 mod line;
 mod map;
 mod ready;
@@ -24,8 +25,9 @@ use self::cell::Notice;
 use self::changes::Change;
 pub(crate) use self::changes::Changes;
 pub use self::info::{CooldownInfo, State};
+pub(crate) use self::known::{Known, Prospect};
 pub(crate) use self::line::{LATE, Lines, Place, Ticket};
-use self::ready::Waiters;
+use self::ready::{Outlook, Waiters};
 pub use self::snapshot::CooldownsSnapshot;
 use self::table::Table;
 pub(crate) use self::table::{Admission, Entered};
@@ -273,11 +275,11 @@ impl Cooldowns {
         let mut changes = watch.changes();
         change(table, self.now(), &mut changes);
         waiters.changed(upstream);
-        lines.changed(upstream);
+        lines.changed(upstream, ambient::now);
         if table.displaced() != displaced {
             // Whose upstream had to make room waits for nothing.
             waiters.all_changed();
-            lines.all_changed();
+            lines.all_changed(ambient::now());
         }
         self.tell(changes);
     }
@@ -395,58 +397,15 @@ impl Cooldowns {
         &self.shared.lines
     }
 
-    /// Joins the line of those who wait for an upstream with a call in hand.
-    pub(crate) fn join(&self, upstream: &Upstream) -> Ticket {
-        Ticket::new(self, upstream)
-    }
-
-    /// Tells what a call that waits would meet now. It looks under the entry's
-    /// lock, so that no change is missed.
-    pub(crate) fn look(&self, upstream: &Upstream) -> Outlook {
-        let now = self.now();
-        let Some(state) = self.shared.table.get(upstream, now) else {
-            return Outlook { prospect: Prospect::Open, generation: 0, width: 0 };
-        };
-        let width = match state.phase {
-            Phase::Reopening { width, .. } => width,
-            Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => 0,
-        };
-        let until = self.instant(state.gate(self.shared.table.forget_after()));
-        let prospect = match state.phase {
-            _ if state.has_room(now) => Prospect::Open,
-            Phase::Cooling { .. } => Prospect::Cooling { until },
-            Phase::Probing { .. } => Prospect::Probing { lease: until },
-            Phase::Clear | Phase::Reopening { .. } => Prospect::Full,
-        };
-        Outlook { prospect, generation: state.generation, width }
-    }
-
-    /// Tells a caller that has waited in vain why, with what is known now.
-    pub(crate) fn waited_in_vain(&self, upstream: &Upstream) -> RateLimited {
-        let now = self.now();
-        let state = self.shared.table.get(upstream, now).unwrap_or(Cooldown::CLEAR);
-        let gate = state.gate(self.shared.table.forget_after());
-        let reason = match state.phase {
-            Phase::Cooling { .. } if now < gate => Reason::Cooling,
-            Phase::Probing { .. } if now < gate => Reason::Probing,
-            // The upstream has no room, or others come first.
-            Phase::Clear
-            | Phase::Cooling { .. }
-            | Phase::Probing { .. }
-            | Phase::Reopening { .. } => Reason::Reopening,
-        };
-        self.rejection(upstream.clone(), &Notice { gate, reason, cause: state.cause }, now)
-    }
-
     /// Tells what a call to the upstream would meet now.
-    fn outlook(&self, upstream: &Upstream) -> ready::Outlook {
+    fn outlook(&self, upstream: &Upstream) -> Outlook {
         let now = self.now();
         match self.shared.table.get(upstream, now) {
-            None => ready::Outlook::Clear,
-            Some(state) if state.has_room(now) => ready::Outlook::Room,
+            None => Outlook::Clear,
+            Some(state) if state.has_room(now) => Outlook::Room,
             Some(state) => match state.held_until(now, self.shared.table.forget_after()) {
-                until if until > now => ready::Outlook::Held { until: self.instant(until) },
-                _ => ready::Outlook::Full,
+                until if until > now => Outlook::Held { until: self.instant(until) },
+                _ => Outlook::Full,
             },
         }
     }
@@ -470,29 +429,6 @@ impl Cooldowns {
     fn instant(&self, moment: Moment) -> Instant {
         ambient::instant(self.shared.born, moment)
     }
-}
-
-/// What is known of an upstream that calls wait for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outlook {
-    pub(crate) prospect: Prospect,
-    /// Calls that left in an earlier generation are stale.
-    pub(crate) generation: u64,
-    /// How many in flight have done well, where the upstream is Reopening.
-    pub(crate) width: u32,
-}
-
-/// What a call that waits would meet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Prospect {
-    /// It would be sent.
-    Open,
-    /// It would be rejected until then.
-    Cooling { until: Instant },
-    /// It would be rejected until the probe's verdict, or then.
-    Probing { lease: Instant },
-    /// It would be rejected until others are answered.
-    Full,
 }
 
 /// How many calls that look for their upstream in vain make one that also looks

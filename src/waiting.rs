@@ -21,7 +21,7 @@ use self::future::Waiter;
 pub use self::future::WaitingFuture;
 use self::outing::Outing;
 use crate::ambient;
-use crate::cooldowns::{Cooldowns, Entered, Prospect};
+use crate::cooldowns::{Cooldowns, Entered, Place, Prospect};
 use crate::error::{BoxError, Error, RateLimited};
 use crate::message::{Incoming, Outgoing};
 use crate::permit::{Permit, Shared};
@@ -231,7 +231,7 @@ impl<S> Waiting<S> {
             return Ok(Outing::new(self.shared.admit_to(upstream, generation)?));
         };
         let lapses = ambient::later(ambient::now(), rules.probe_lease);
-        match line.let_in(cooldowns, lapses) {
+        match Place::let_in(cooldowns, &line, lapses) {
             Some(place) => {
                 Ok(Outing::from_line(self.shared.admit_to(upstream, generation)?, place))
             }

@@ -220,13 +220,13 @@ where
             let is_lost = standing.is_doomed && self.is_in_vain();
             return if is_lost { self.reject() } else { self.sleep(standing.look_at, now) };
         }
-        let outlook = self.shared.cooldowns.look(self.ticket.upstream());
-        let (full_until, lapsed) = self.ticket.learn(&outlook, now);
+        let known = self.shared.cooldowns.look(self.ticket.upstream());
+        let (full_until, lapsed) = self.ticket.learn(&known, now);
         let Shared { cooldowns, rules, .. } = &*self.shared;
         for right in lapsed {
             cooldowns.settle(self.ticket.upstream(), right, Ending::Dropped, rules);
         }
-        let until = match outlook.prospect {
+        let until = match known.prospect {
             Prospect::Open => match full_until {
                 None => return self.go(cx, now),
                 Some(until) => until,

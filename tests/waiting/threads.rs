@@ -37,7 +37,7 @@ fn a_runtime_that_is_dropped_with_waiters_in_it_leaves_nothing_behind() {
         }
         let survivor = wait(&client);
         rest(secs(1)).await;
-        survivor
+        Some(survivor)
     });
     assert!(format!("{:?}", layer.cooldowns()).contains("lines: 1"));
 

@@ -32,6 +32,14 @@ use crate::ambient;
 /// costs it no more than that others go before it.
 pub(crate) const LATE: Duration = Duration::from_secs(1);
 
+/// How many tickets behind the first look after the line every second; so many
+/// more, every two, and so on. Ten thousand then make about a thousand looks a
+/// second, where nothing else wakes them.
+const NEAR: u64 = 256;
+
+/// How many seconds there are between two looks at most.
+const SELDOM: u32 = 30;
+
 /// A line, and the calls that it has let go.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -138,10 +146,11 @@ impl Queue {
             self.look_after(now, wakers);
         }
         let expected = self.due.unwrap_or(now).max(now);
+        let patience = LATE.saturating_mul(self.looks_every(ticket));
         Standing {
             is_first,
             is_doomed: self.gate.is_some_and(|gate| gate > deadline),
-            look_at: ambient::later(expected, LATE),
+            look_at: ambient::later(expected, patience),
         }
     }
 
@@ -207,11 +216,24 @@ impl Queue {
     /// Tells the first that something has changed; where all stand aside, the
     /// first of them.
     pub(super) fn tell(&mut self, now: Instant, wakers: &mut Wakers) {
-        if let Some(mut first) = self.waiting.first_entry() {
+        self.tell_first(now, wakers);
+        if self.waiting.is_empty()
+            && let Some(mut first) = self.aside.first_entry()
+        {
             wakers.first = first.get_mut().waker.take();
-            self.due = Some(self.due.map_or(now, |due| due.min(now)));
-        } else if let Some(mut first) = self.aside.first_entry() {
-            wakers.first = first.get_mut().waker.take();
+        }
+    }
+
+    /// Returns how many seconds late the first must be for this one to look: for
+    /// those in front one, for those far behind more.
+    fn looks_every(&self, ticket: u64) -> u32 {
+        let first = self.waiting.first_key_value().map_or(ticket, |(&first, _)| first);
+        let behind = ticket.saturating_sub(first).checked_div(NEAR).unwrap_or_default();
+        match u32::try_from(behind) {
+            // When all are called, all come again.
+            _ if self.called => 1,
+            Ok(behind) => behind.saturating_add(1).min(SELDOM),
+            Err(_) => SELDOM,
         }
     }
 
@@ -222,7 +244,14 @@ impl Queue {
     /// Tells whoever is the first now.
     fn pass_on(&mut self, now: Instant, wakers: &mut Wakers) {
         self.due = None;
-        self.tell(now, wakers);
+        self.tell_first(now, wakers);
+    }
+
+    fn tell_first(&mut self, now: Instant, wakers: &mut Wakers) {
+        if let Some(mut first) = self.waiting.first_entry() {
+            wakers.first = first.get_mut().waker.take();
+            self.due = Some(self.due.map_or(now, |due| due.min(now)));
+        }
     }
 
     /// Passes over a first that is late.
