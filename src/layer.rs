@@ -89,6 +89,21 @@ impl RetryAfterBackoffLayer {
     ///
     /// It shares this layer's table, rules, key and classifier, and goes around
     /// the client **in this one's place**; see [`WaitingLayer`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower::{ServiceBuilder, service_fn};
+    /// use tower_retry_after::RetryAfterBackoffLayer;
+    ///
+    /// # async fn send(_: http::Request<()>) -> Result<http::Response<()>, std::io::Error> {
+    /// #     Ok(http::Response::new(()))
+    /// # }
+    /// let backoff = RetryAfterBackoffLayer::for_api();
+    /// let patient = ServiceBuilder::new()
+    ///     .layer(backoff.waiting(Duration::from_secs(30)))
+    ///     .service(service_fn(send));
+    /// # let _ = patient;
+    /// ```
     pub fn waiting(&self, max_wait: Duration) -> WaitingLayer {
         WaitingLayer::new(Arc::clone(&self.shared), max_wait)
     }

@@ -98,7 +98,8 @@ use crate::permit::{Permit, Shared};
 /// goes on like that, one call and one more for each success, when the table has
 /// long called the upstream Clear, and also when somebody clears it by hand:
 /// however many wait, they do not come as a herd. A refusal starts it again at
-/// one.
+/// one. Callers of a rejecting layer over the same table stand in no line: they
+/// take what room they find.
 ///
 /// A call that is never answered keeps its place for as long as a probe may be
 /// out ([`probe_lease`](crate::RetryAfterBackoffLayerBuilder::probe_lease)); then

@@ -16,8 +16,8 @@ use tower::{Layer, Service};
 use tower_retry_after::{
     CooldownInfo, Cooldowns, CooldownsBuilder, Error, Ladder, RateLimited, Reason, RefusalError,
     RefusalErrorFuture, RefusalErrorLayer, ResponseFuture, RetryAfterBackoff,
-    RetryAfterBackoffLayer, RetryAfterBackoffLayerBuilder, State, Upstream, classify, hint, key,
-    message,
+    RetryAfterBackoffLayer, RetryAfterBackoffLayerBuilder, State, Upstream, Waiting, WaitingFuture,
+    WaitingLayer, classify, hint, key, message,
 };
 
 fn shared<T: Send + Sync + Unpin + Debug + 'static>() {}
@@ -41,6 +41,9 @@ fn handles_go_anywhere_and_are_cloned_and_shown() {
     cheap::<RetryAfterBackoffLayerBuilder>();
     cheap::<RetryAfterBackoff<tower::util::BoxCloneSyncService<(), (), ()>>>();
     cheap::<RefusalErrorLayer>();
+    cheap::<WaitingLayer>();
+    cheap::<Waiting<tower::util::BoxCloneSyncService<(), (), ()>>>();
+    plain::<message::Deadline>();
     cheap::<Cooldowns>();
     cheap::<CooldownsBuilder>();
     cheap::<CooldownInfo>();
@@ -53,6 +56,7 @@ fn handles_go_anywhere_and_are_cloned_and_shown() {
     shared::<ResponseFuture<Pending<()>>>();
     // A timer inside: not `Unpin`, as under Tower's own timeout.
     pinned::<RefusalErrorFuture<Pending<()>, ()>>();
+    pinned::<WaitingFuture<tower::util::BoxCloneSyncService<Request<()>, (), ()>, Request<()>>>();
     plain::<Ladder>();
     plain::<Reason>();
     plain::<State>();
