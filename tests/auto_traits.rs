@@ -35,6 +35,8 @@ fn from<T: From<RateLimited>>() {}
 fn serves<S: Service<Request<()>, Response = Response<()>, Error = Error>>(_: &S) {}
 fn seen<R: message::Outgoing, A: message::Incoming>() {}
 
+type AtOnce = Strict<fn(Request<()>) -> Ready<io::Result<Response<()>>>>;
+
 #[test]
 fn handles_go_anywhere_and_are_cloned_and_shown() {
     cheap::<RetryAfterBackoffLayer>();
@@ -56,7 +58,7 @@ fn handles_go_anywhere_and_are_cloned_and_shown() {
     shared::<ResponseFuture<Pending<()>>>();
     // A timer inside: not `Unpin`, as under Tower's own timeout.
     pinned::<RefusalErrorFuture<Pending<()>, ()>>();
-    pinned::<WaitingFuture<tower::util::BoxCloneSyncService<Request<()>, (), ()>, Request<()>>>();
+    pinned::<WaitingFuture<AtOnce, Request<()>>>();
     plain::<Ladder>();
     plain::<Reason>();
     plain::<State>();
