@@ -44,7 +44,7 @@ pub(crate) struct Line {
 }
 
 impl Lines {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { count: AtomicUsize::new(0), lines: Mutex::new(HashMap::new()) }
     }
 
@@ -56,7 +56,7 @@ impl Lines {
 
     /// Returns how many lines there are.
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
@@ -67,7 +67,7 @@ impl Lines {
 
     /// Tells the upstream's line that its state may have changed.
     #[inline]
-    pub(super) fn changed(&self, upstream: &Upstream, now: impl Fn() -> Instant) {
+    pub(crate) fn changed(&self, upstream: &Upstream, now: impl Fn() -> Instant) {
         if !self.is_empty() {
             self.tell(upstream, now());
         }
@@ -81,7 +81,7 @@ impl Lines {
     }
 
     /// Tells all lines that their upstream may have changed.
-    pub(super) fn all_changed(&self, now: Instant) {
+    pub(crate) fn all_changed(&self, now: Instant) {
         let lines: Vec<Arc<Line>> = self.lines().values().cloned().collect();
         for line in lines {
             line.tell(now);

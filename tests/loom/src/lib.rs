@@ -7,8 +7,8 @@
 //!
 //! # What is checked
 //!
-//! The crate's own source: `moment`, `ladder`, `upstream`, `cooldown`, the cell
-//! and the table are compiled from where they stand, against a `sync` module
+//! The crate's own source: `moment`, `ladder`, `upstream`, `cooldown`, the cell, the
+//! table and the lines are compiled from where they stand, against a `sync` module
 //! that hands out loom's types. So no `--cfg loom` is needed, which some of the
 //! crate's dependencies do not build under. A model makes calls through
 //! [`world`], which asks in the service's steps and settles in the permit's, or
@@ -20,8 +20,8 @@
 //! (`map.rs`): a look-up that finds an entry sees what was written before its
 //! insertion, one that finds nothing has learned nothing.
 //!
-//! *The queue of waiters*, which stands on tokio's; *the service and the future*,
-//! which share nothing but the table.
+//! *The queue behind `Cooldowns::ready`*, which stands on tokio's; *the services and
+//! their futures*, which share nothing but the table and the lines.
 //!
 //! *Long runs.* Threads are interrupted three times in a run at most, twice in
 //! the larger models; more than three threads never meet. `LOOM_MAX_PREEMPTIONS`
@@ -55,14 +55,20 @@
 //! | the order's lock is asked for under an entry's | `forgetting` |
 //! | a change's number is drawn once it is written, or after the lock is let go | `changes` |
 //! | the notice goes without its version, a fence, acquire or release | `notices` |
+//! | those who wait are told before the table has changed | `waiting` |
+//! | the first in line looks at the table before it leaves its waker | `waiting` |
+//! | a line is taken out that somebody has joined meanwhile | `waiting` |
+//! | a line is joined after the lock of all lines is let go | `waiting` |
 
 // The modules' unit tests are run where they belong.
 #![cfg(not(test))]
 
 pub mod board;
 pub mod race;
+pub mod waiters;
 pub mod world;
 
+mod ambient;
 mod map;
 mod sync;
 
@@ -76,14 +82,16 @@ mod source {
 }
 
 #[path = "../../../src/cooldowns"]
-#[expect(dead_code, unreachable_pub, reason = "the crate uses more of them")]
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "the crate uses more of them")]
 mod cooldowns {
     pub(crate) mod cell;
     pub(crate) mod changes;
+    pub(crate) mod line;
     pub(crate) mod table;
     mod trigger;
 
     use crate::map;
+    use crate::waiters::{Cooldowns, Known};
 }
 
 use source::{cooldown, ladder, moment, upstream};

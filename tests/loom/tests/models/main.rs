@@ -7,3 +7,4 @@ mod neighbours;
 mod notices;
 mod probes;
 mod reopening;
+mod waiting;
