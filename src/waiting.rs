@@ -206,6 +206,10 @@ impl<S> Waiting<S> {
             Ok(outing) => return WaitingFuture::called(self.inner.call(request), outing),
             Err(held_back) => held_back,
         };
+        // In shadow mode nobody waits.
+        if let Some(passing) = self.shared.let_pass(&held_back) {
+            return WaitingFuture::called(self.inner.call(request), Outing::new(passing));
+        }
         // The one place where a readied service is given up.
         let fresh = self.inner.clone();
         drop(std::mem::replace(&mut self.inner, fresh));
@@ -213,6 +217,7 @@ impl<S> Waiting<S> {
         let longest = ambient::later(now, self.max_wait);
         let deadline = request.deadline(now).map_or(longest, |own| own.min(longest));
         if self.is_in_vain(&held_back, now, deadline) {
+            self.shared.tell_rejected(&held_back);
             return WaitingFuture::rejected(held_back);
         }
         let ticket = self.shared.cooldowns.join(held_back.upstream());
@@ -271,9 +276,9 @@ where
         let Shared { cooldowns, .. } = &*self.shared;
         let Entered { generation, is_quiet } = cooldowns.table().enter();
         if is_quiet && cooldowns.lines().is_empty() {
-            let destination = self.shared.note(&request);
+            let permit = Permit::free(&self.shared, self.shared.note(&request), generation);
+            permit.tell_admitted();
             let call = self.inner.call(request);
-            let permit = Permit::free(&self.shared, destination, generation);
             return WaitingFuture::called(call, Outing::new(permit));
         }
         self.call_with_care(generation, request)

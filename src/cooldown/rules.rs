@@ -62,7 +62,7 @@ impl Rules {
     }
 
     /// The same with jitter: the wait of somebody who keeps refusals to himself.
-    #[cfg(feature = "retry")]
+    #[allow(dead_code, reason = "only retries pause")]
     pub(crate) fn pause(&self, failures: u32, hint: Option<Duration>, sample: f64) -> Duration {
         stretched(self.wait(failures, hint), self.stretch(sample))
     }

@@ -25,12 +25,24 @@ impl Shared {
     /// lets it pass.
     #[cold]
     pub(crate) fn turn_away(self: &Arc<Self>, limited: &RateLimited) -> Option<Permit> {
-        let passing = Permit::instead_of(limited, self);
-        let watch = self.cooldowns.watch();
-        if passing.is_none() && watch.hears_rejections() {
-            watch.tell(&Event::Rejected(limited));
+        let passing = self.let_pass(limited);
+        if passing.is_none() {
+            self.tell_rejected(limited);
         }
         passing
+    }
+
+    /// In shadow mode, lets a call pass that would have been rejected.
+    pub(crate) fn let_pass(self: &Arc<Self>, limited: &RateLimited) -> Option<Permit> {
+        Permit::instead_of(limited, self)
+    }
+
+    /// Tells whoever watches that a call is rejected for good.
+    pub(crate) fn tell_rejected(&self, limited: &RateLimited) {
+        let watch = self.cooldowns.watch();
+        if watch.hears_rejections() {
+            watch.tell(&Event::Rejected(limited));
+        }
     }
 }
 

@@ -191,6 +191,7 @@ where
                     return Poll::Ready(Ok((call, outing)));
                 }
                 Step::Reject(error) => {
+                    waiter.shared.tell_rejected(&error);
                     *this = None;
                     return Poll::Ready(Err(Error::RateLimited(error)));
                 }

@@ -9,6 +9,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::ambient;
+use crate::cooldowns::changes::Changes;
 use crate::cooldowns::line::{Lines, Place, Ticket};
 use crate::cooldowns::table::Table;
 use crate::moment::Moment;
@@ -32,14 +33,16 @@ impl Cooldowns {
     /// A table in which the upstream is cooling at the time zero.
     pub fn cooling(upstream: &Upstream) -> Self {
         let cooldowns = Self { shared: Arc::new((Table::new(8, Duration::MAX), Lines::new())) };
-        cooldowns.shared.0.cool(upstream, Duration::from_secs(60), Moment::START);
+        let mut changes = Changes::kept(false);
+        let minute = Duration::from_secs(60);
+        cooldowns.shared.0.cool(upstream, minute, Moment::START, &mut changes);
         cooldowns
     }
 
     /// Forgets an upstream by hand, and tells who waits.
     pub fn clear(&self, upstream: &Upstream) {
         let (table, lines) = &*self.shared;
-        table.clear(upstream);
+        table.clear(upstream, Moment::START, &mut Changes::kept(false));
         lines.changed(upstream, ambient::now);
     }
 
