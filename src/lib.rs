@@ -57,9 +57,24 @@
 //! `ladder`, `hint`, `classify` and `cooldown`, the state machine of one upstream,
 //! are pure: `now` and chance are arguments; and so are `schedule`'s state, peers and
 //! queue. Around them stand `cooldowns`, the shared table; `layer`, `service`, `future`
-//! and `permit`, the Tower side; `refusal`, a small layer by itself; and `schedule`'s
-//! poller, cycle and set. `message` is how requests and responses are seen, and
-//! `ambient` the one file that reads clocks.
+//! and `permit`, the Tower side; `waiting`, the layer whose calls wait in line instead
+//! of being rejected; `refusal` and `rejection`, two small layers that turn a refusal
+//! into an error and a rejection into a response; `retry`, a policy for Tower's own
+//! layer; and `schedule`'s poller, cycle and set. `observe` tells whoever watches,
+//! `message` is how requests and responses are seen, `reqwest_middleware` the way into
+//! a stack that is not Tower's, and `ambient` the one file that reads clocks.
+//!
+//! # Which layer where
+//!
+//! From the outside in, of which only the layer itself is needed:
+//!
+//! ```text
+//! what understands responses   RetryLayer, tonic, kube, octocrab
+//! RejectionResponseLayer       a rejection becomes a response   (or RefusalErrorLayer: a refusal an error)
+//! Buffer, limits, timeouts     where you have any
+//! RetryAfterBackoffLayer       or, in its place, its `waiting`
+//! the client
+//! ```
 //!
 //! # What it promises
 //!
@@ -71,6 +86,8 @@
 //! - A burst of refusals is one rung. An old success resets nothing. No answer
 //!   shortens a cooldown; only [`Cooldowns::clear`] does, and a table that is full.
 //! - A call may be dropped at any time; no upstream is ever wedged.
+//! - Those who wait come in the order they came, and never as a herd.
+//! - Observers are told outside all locks; watching changes nothing.
 //! - No response, however odd, makes it panic, wrap or wait without bound.
 //!
 //! # Testing your own code
