@@ -268,6 +268,39 @@ async fn a_service_that_panics_when_it_is_readied_makes_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_has_panicked_and_is_kept_is_passed_over() {
+    #[derive(Clone)]
+    struct Mined;
+    impl Service<http::Request<()>> for Mined {
+        type Response = http::Response<()>;
+        type Error = std::io::Error;
+        type Future = std::future::Pending<std::io::Result<http::Response<()>>>;
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+            panic!("as scripted");
+        }
+        fn call(&mut self, _: http::Request<()>) -> Self::Future {
+            std::future::pending()
+        }
+    }
+    let peer = Peer::always(ok());
+    let (layer, log) = (cooling(60), Log::new());
+    let mut mined = layer.waiting(secs(3600)).layer(Mined);
+    let mut kept = Box::pin(mined.call(get(A)));
+    assert!(poll_once(kept.as_mut()).is_pending());
+    log.call(&patient(&layer, &peer), 1).await;
+    log.call(&patient(&layer, &peer), 2).await;
+
+    rest(secs(60)).await;
+    let polled = std::panic::AssertUnwindSafe(|| poll_once(kept.as_mut()));
+    assert!(std::panic::catch_unwind(polled).is_err());
+    rest(secs(3)).await;
+
+    assert_eq!(log.entries(), [(1, 61_000, Sent(200)), (2, 61_000, Sent(200))]);
+    drop(kept);
+    assert_no_lines(&layer.cooldowns());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_classifier_that_panics_gives_the_place_back() {
     let peer = Peer::says([ok().header("mine", "1"), ok()]);
     let layer = RetryAfterBackoffLayer::builder()

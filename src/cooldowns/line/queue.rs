@@ -51,7 +51,8 @@ pub(super) struct Queue {
     pub(super) window: Window,
     /// The end of the cooldown that those in line were last told of.
     gate: Option<Instant>,
-    /// When the first is expected to come; nothing while it is here.
+    /// When the first is expected to come. While it is here that is now: it may
+    /// panic or hang where it asks its inner service, and is then late as well.
     due: Option<Instant>,
     /// The others have been called, as the first was late.
     called: bool,
@@ -140,7 +141,7 @@ impl Queue {
         wakers.replaced = before.and_then(|slot| slot.waker);
         let is_first = self.is_first(ticket);
         if is_first {
-            self.due = None;
+            self.due = Some(now);
             self.called = false;
         } else {
             self.look_after(now, wakers);
