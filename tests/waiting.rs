@@ -21,6 +21,8 @@ mod properties;
 mod readiness;
 #[path = "waiting/threads.rs"]
 mod threads;
+#[path = "waiting/watching.rs"]
+mod watching;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
