@@ -20,7 +20,7 @@ impl Outing {
     }
 
     /// A call that a line has let go.
-    pub(super) fn from_line(permit: Permit, place: Place) -> Self {
+    pub(super) fn from_line(permit: Permit, mut place: Place) -> Self {
         place.admitted(permit.role());
         Self { permit, place: Some(place) }
     }

@@ -210,9 +210,9 @@ fn a_window_grows_by_one_with_each_success() {
 fn a_place_lapses_and_its_success_counts_all_the_same() {
     let (start, mut window) = (ambient::now(), Window::new());
     let lapses = ambient::later(start, LATE);
-    let [first, second] = [window.take(lapses), window.take(ambient::later(lapses, LATE))];
-    window.admitted(first, (7, Role::Place));
-    window.admitted(second, (7, Role::Place));
+    let [mut first, mut second] = [window.take(lapses), window.take(ambient::later(lapses, LATE))];
+    window.admitted(&mut first, (7, Role::Place));
+    window.admitted(&mut second, (7, Role::Place));
 
     assert_eq!(window.lapse(start), []);
     assert_eq!(window.lapse(lapses), [(7, Role::Place)]);
@@ -221,6 +221,17 @@ fn a_place_lapses_and_its_success_counts_all_the_same() {
     window.succeeded(first);
     window.take(lapses);
     assert_eq!(window.full_until(), None, "two may be out");
+}
+
+#[test]
+fn a_place_that_lapses_before_its_right_is_noted_leaves_that_right_to_the_call() {
+    let (start, mut window) = (ambient::now(), Window::new());
+    let mut held = window.take(start);
+
+    assert_eq!(window.lapse(start), [], "nobody gives back what is not known yet");
+    window.admitted(&mut held, (7, Role::Place));
+
+    assert!(!window.retire(held), "so the call does it");
 }
 
 #[test]

@@ -113,11 +113,12 @@ impl Place {
     }
 
     /// Notes by what right the call left.
-    pub(crate) fn admitted(&self, right: Right) {
-        self.line.queue().window.admitted(self.held, right);
+    pub(crate) fn admitted(&mut self, right: Right) {
+        self.line.queue().window.admitted(&mut self.held, right);
     }
 
-    /// The call has ended; says whether its place had lapsed, and been given back.
+    /// The call has ended; says whether its place had lapsed, and what it held
+    /// in the table had been given back.
     pub(crate) fn retire(&mut self) -> bool {
         let was_retired = std::mem::replace(&mut self.retired, true);
         !was_retired && self.line.queue().window.retire(self.held)

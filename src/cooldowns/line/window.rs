@@ -34,6 +34,8 @@ pub(super) struct Window {
 pub(super) struct Held {
     pub(super) key: Key,
     pub(super) epoch: u64,
+    /// Whoever lets the place lapse knows what else the call holds.
+    is_noted: bool,
 }
 
 impl Window {
@@ -58,19 +60,22 @@ impl Window {
         let key = (lapses, self.issued);
         self.issued = self.issued.saturating_add(1);
         self.out.insert(key, None);
-        Held { key, epoch: self.epoch }
+        Held { key, epoch: self.epoch, is_noted: false }
     }
 
-    /// Notes by what right the call left.
-    pub(super) fn admitted(&mut self, held: Held, right: Right) {
+    /// Notes by what right the call left, unless the place has lapsed meanwhile.
+    pub(super) fn admitted(&mut self, held: &mut Held, right: Right) {
         if let Some(noted) = self.out.get_mut(&held.key) {
             *noted = Some(right);
+            held.is_noted = true;
         }
     }
 
-    /// Takes a place back; says whether it had lapsed.
+    /// Takes a place back; says whether it had lapsed, and the one in the table
+    /// with it.
     pub(super) fn retire(&mut self, held: Held) -> bool {
-        self.out.remove(&held.key).is_none() && held.epoch == self.epoch
+        let is_out = self.out.remove(&held.key).is_some();
+        !is_out && held.is_noted && held.epoch == self.epoch
     }
 
     /// Takes places back whose calls have been out too long; returns the places
