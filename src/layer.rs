@@ -88,7 +88,8 @@ impl RetryAfterBackoffLayer {
     /// at all where that would not be enough.
     ///
     /// It shares this layer's table, rules, key and classifier, and goes around
-    /// the client **in this one's place**; see [`WaitingLayer`].
+    /// the client **in this one's place**: with both around one client no call gets
+    /// through as it should; see [`WaitingLayer`].
     ///
     /// ```
     /// use std::time::Duration;

@@ -31,10 +31,13 @@ use crate::permit::{Permit, Shared};
 /// Made by [`RetryAfterBackoffLayer::waiting`](crate::RetryAfterBackoffLayer::waiting),
 /// whose table, rules, key and classifier it shares.
 ///
-/// **It goes in that layer's place, not around it.** It asks the table by itself:
-/// stacked around the rejecting layer over the same table, it would see its own
-/// probe rejected by the inner one, and nobody would ever get through. Different
-/// clients over one table may well use one the one, one the other.
+/// **It goes in that layer's place, neither around it nor inside.** It asks the
+/// table by itself, and a call that asks twice stands in its own way. Around the
+/// rejecting layer over the same table, it sees each probe rejected by the inner
+/// one: one call a second fails, and nothing is sent until the table forgets the
+/// episode. Inside of it, or of another like itself, a probe waits for its own
+/// lease to end. Different clients over one table may well use one the one, one
+/// the other.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -109,3 +109,33 @@ async fn other_upstreams_have_other_lines() {
 
     assert_eq!(start.elapsed(), secs(30));
 }
+
+#[tokio::test(start_paused = true)]
+async fn around_the_rejecting_layer_one_call_a_second_fails_and_none_is_sent() {
+    let peer = Peer::always(ok());
+    let layer = cooling(60);
+    let client = layer.waiting(secs(3600)).layer(layer.layer(peer.service()));
+    let log = Log::new();
+    for who in 0..3 {
+        log.call(&client, who).await;
+    }
+
+    rest(secs(100)).await;
+
+    let failed = [0, 1, 2].map(|who| (who, 60_000 + 1000 * u128::from(who), PROBING));
+    assert_eq!((log.entries(), peer.calls()), (failed.to_vec(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn inside_of_the_rejecting_layer_a_probe_waits_for_its_own_lease_to_end() {
+    let peer = Peer::always(ok());
+    let layer = cooling(60);
+    let client = layer.layer(patient(&layer, &peer));
+    let log = Log::new();
+    pass(secs(60)).await;
+
+    log.call(&client, 0).await;
+    rest(secs(31)).await;
+
+    assert_eq!(log.entries(), [(0, 90_000, Sent(200))]);
+}
