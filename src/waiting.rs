@@ -101,7 +101,8 @@ use crate::permit::{Permit, Shared};
 /// goes on like that, one call and one more for each success, when the table has
 /// long called the upstream Clear, and also when somebody clears it by hand:
 /// however many wait, they do not come as a herd. A refusal starts it again at
-/// one. Callers of a rejecting layer over the same table stand in no line: they
+/// one. When nobody waits any more, and as many have succeeded as make a Reopening
+/// upstream Clear, those who arrive leave as they come. Callers of a rejecting layer over the same table stand in no line: they
 /// take what room they find.
 ///
 /// A call that is never answered keeps its place for as long as a probe may be
@@ -236,7 +237,8 @@ impl<S> Waiting<S> {
             return Ok(Outing::new(self.shared.admit(request, generation)?));
         }
         let upstream = self.shared.upstream(request);
-        let Some(line) = cooldowns.lines().find(&upstream) else {
+        let line = cooldowns.lines().find(&upstream);
+        let Some(line) = line.filter(|line| !line.is_idle(rules.reopen_width)) else {
             return Ok(Outing::new(self.shared.admit_to(upstream, generation)?));
         };
         let lapses = ambient::later(ambient::now(), rules.probe_lease);

@@ -122,6 +122,15 @@ impl Line {
         Self { upstream: upstream.clone(), queue: Mutex::new(Queue::new()) }
     }
 
+    /// Returns whether those who arrive need no place: nobody waits, and the line
+    /// has gone on for as long as an upstream reopens.
+    ///
+    /// Else it would never be over while calls overlap, and all callers of all
+    /// upstreams would look for their lines.
+    pub(crate) fn is_idle(&self, reopen_width: u32) -> bool {
+        self.queue().is_idle(reopen_width)
+    }
+
     fn tell(&self, now: Instant) {
         self.change(|queue, wakers| queue.tell(now, wakers));
     }

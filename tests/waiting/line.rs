@@ -139,3 +139,22 @@ async fn inside_of_the_rejecting_layer_a_probe_waits_for_its_own_lease_to_end() 
 
     assert_eq!(log.entries(), [(0, 90_000, Sent(200))]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_line_is_over_when_nobody_waits_and_the_upstream_is_clear_however_busy_it_is() {
+    let peer = Peer::always(ok().after(millis(10)));
+    let layer = cooling(60);
+    let (client, log) = (patient(&layer, &peer), Log::new());
+    log.call(&client, 0).await;
+    pass(secs(60)).await;
+
+    // Some calls are out at any time, for two seconds.
+    for who in 1..400 {
+        log.call(&client, who).await;
+        rest(millis(5)).await;
+    }
+
+    assert!(peer.calls() > 390);
+    let shown = format!("{:?}", layer.cooldowns());
+    assert!(shown.contains("lines: 0"), "{shown}");
+}

@@ -67,6 +67,9 @@ fn steps() -> impl Strategy<Value = Vec<(Step, bool)>> {
     proptest::collection::vec((step, prop::bool::weighted(0.7)), 1..120)
 }
 
+/// How many successes a line needs before those who find nobody waiting pass it by.
+const REOPEN_WIDTH: usize = 4;
+
 /// What a caller is at.
 #[derive(Debug)]
 enum Stage {
@@ -124,8 +127,11 @@ impl Inside {
         };
         assert!(!is_behind || door || arrives, "{who} is sent through a shut door");
         assert!(overtaken.is_none_or(|(&first, _)| first >= who), "{who} overtakes {overtaken:?}");
-        // Calls that leave as they arrive, where nobody waits, are the table's business.
-        let counts = !arrives || self.has_line();
+        // Calls that leave as they arrive, where nobody waits, are the table's business;
+        // so they are where a line has gone on for long, and is about to be over.
+        let waits = self.callers.values().any(|stage| matches!(stage, Stage::Waits { .. }));
+        let is_wide = self.since.as_ref().is_some_and(|since| since.successes >= REOPEN_WIDTH);
+        let counts = !arrives || self.has_line() && (waits || !is_wide);
         if let Some(since) = self.since.as_mut().filter(|_| counts) {
             since.out.push(who);
             let (out, allowed) = (since.out.len(), 1 + since.successes);
@@ -279,7 +285,7 @@ impl History {
     fn new() -> Self {
         let layer = RetryAfterBackoffLayer::builder()
             .ladder(Ladder::new(secs(5), secs(20)))
-            .reopen_width(4)
+            .reopen_width(u32::try_from(REOPEN_WIDTH).unwrap())
             .probe_lease(secs(100_000))
             .build();
         let inside = Inside {

@@ -127,6 +127,12 @@ impl Queue {
         self.tickets == 0 && self.window.is_empty()
     }
 
+    /// Returns whether nobody has a ticket, and more calls may be out than a
+    /// Reopening upstream admits: it would be Clear.
+    pub(super) fn is_idle(&self, reopen_width: u32) -> bool {
+        self.tickets == 0 && self.window.is_wider_than(reopen_width)
+    }
+
     /// One that waits has come, for the first time or again.
     pub(super) fn come(
         &mut self,

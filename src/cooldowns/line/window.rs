@@ -48,6 +48,11 @@ impl Window {
         self.out.is_empty()
     }
 
+    /// Returns whether more than that many calls may be out at once.
+    pub(super) fn is_wider_than(&self, width: u32) -> bool {
+        self.width > u64::from(width)
+    }
+
     /// Returns when there is room at the latest; nothing if there is now.
     pub(super) fn full_until(&self) -> Option<Instant> {
         let (&(lapses, _), _) = self.out.first_key_value()?;
