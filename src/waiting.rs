@@ -92,6 +92,11 @@ use crate::permit::{Permit, Shared};
 ///   do so while the call waits, by another refusal;
 /// - at its deadline, if its turn has not come by then.
 ///
+/// Whoever watches the table hears of a call once: when it is sent, or rejected for
+/// good. In shadow mode ([`shadow`](crate::RetryAfterBackoffLayerBuilder::shadow))
+/// nobody waits: a call that would have is sent at once, and counted as one that
+/// would have been rejected.
+///
 /// # In what order
 ///
 /// First come, first served, by upstream, all services and layers over one table

@@ -59,6 +59,23 @@ async fn a_waiting_call_is_told_once_and_only_when_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_need_not_wait_is_told_once_as_well() {
+    let peer = Peer::always(ok());
+    let (layer, calls) = watched(false);
+    let client = patient(&layer, &peer);
+    let waiting = wait(&client);
+
+    assert_eq!(ask(&client, B).await, Sent(200));
+    assert_eq!(calls.take(), ["admitted, clear"], "others wait for another");
+    drop(waiting);
+    assert_eq!(ask(&client, B).await, Sent(200));
+    assert_eq!(calls.take(), ["admitted, clear"], "another is cooling");
+    layer.cooldowns().clear(&upstream(A));
+    assert_eq!(ask(&client, B).await, Sent(200));
+    assert_eq!(calls.take(), ["admitted, clear"], "nobody is in trouble");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejection_is_told_once_at_once_or_after_the_wait() {
     let peer = Peer::says([refused_for(3600)]);
     let (layer, calls) = watched(false);
