@@ -4,12 +4,15 @@
 //! take its place. None of these waits, and none remembers anything.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use super::cycle::CycleReport;
 use super::next::Next;
 use crate::classify::{self, Head, Verdict};
 use crate::error::{Error, RateLimited, Reason};
+use crate::layer::RetryAfterBackoffLayer;
 use crate::message::Incoming;
+use crate::permit::answered_by_us;
 
 /// Judges by the error alone; the default.
 ///
@@ -19,7 +22,7 @@ use crate::message::Incoming;
 /// was not sent. Any other error is a failure. The report of a
 /// [`SyncCycle`](super::SyncCycle) says itself when the next cycle is due. All
 /// else went well: a response with status 429 included, so either stack a
-/// [`RefusalErrorLayer`](crate::RefusalErrorLayer) or judge by [`responses`].
+/// [`RefusalErrorLayer`](crate::RefusalErrorLayer) or judge by [`responses_of`].
 ///
 /// ```
 /// use tower_retry_after::schedule::{Next, judge};
@@ -48,8 +51,11 @@ pub fn standard<T: 'static>(result: &Result<T, Error>) -> Next {
 ///
 /// What [`classify::standard`] calls a success went well; a refusal failed, with
 /// its hint; and so did a 408, 421, 425 or 5xx. Errors are judged as by
-/// [`standard`]. A `Retry-After` date on a response without a `Date` of its own is
-/// measured against the system's wall clock.
+/// [`standard`], and so is a response that stands for one (see
+/// [`RejectionResponseLayer`](crate::RejectionResponseLayer)). A `Retry-After` date on
+/// a response without a `Date` of its own is measured against the system's wall clock.
+///
+/// It knows nothing of a layer's classifier and quota signals; [`responses_of`] does.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,11 +68,53 @@ pub fn standard<T: 'static>(result: &Result<T, Error>) -> Next {
 /// );
 /// ```
 pub fn responses<T: Incoming + 'static>(result: &Result<T, Error>) -> Next {
+    by_verdict(result, |response| {
+        let head = Head::just_now(response.status(), response.headers(), response.extensions());
+        classify::standard(&head)
+    })
+}
+
+/// Makes a judge like [`responses`] that hears in a response what `backoff` hears:
+/// by its classifier, and with its quota signals.
+///
+/// The classifier is called once more for each response.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_retry_after::hint::Dialect;
+/// use tower_retry_after::schedule::{Next, judge};
+/// use tower_retry_after::RetryAfterBackoffLayer;
+///
+/// let backoff = RetryAfterBackoffLayer::builder().quota_signals(Dialect::Any).build();
+/// let judge = judge::responses_of(&backoff);
+///
+/// // GitHub refuses with a 403.
+/// let refused = http::Response::builder()
+///     .status(403)
+///     .header("x-ratelimit-remaining", "0")
+///     .header("x-ratelimit-reset", "60")
+///     .body(())
+///     .unwrap();
+/// assert_eq!(judge(&Ok(refused)), Next::Failed { hint: Some(Duration::from_secs(60)) });
+/// ```
+pub fn responses_of<T: Incoming + 'static>(
+    backoff: &RetryAfterBackoffLayer,
+) -> impl Fn(&Result<T, Error>) -> Next + Clone + Send + Sync + use<T> {
+    let shared = Arc::clone(backoff.shared());
+    move |result: &Result<T, Error>| by_verdict(result, |response| shared.classify(response))
+}
+
+fn by_verdict<T: Incoming + 'static>(
+    result: &Result<T, Error>,
+    verdict: impl FnOnce(&T) -> Verdict,
+) -> Next {
     let Ok(response) = result else {
         return standard(result);
     };
-    let head = Head::just_now(response.status(), response.headers(), response.extensions());
-    match classify::standard(&head) {
+    if let Some(limited) = answered_by_us(response) {
+        return limit(limited);
+    }
+    match verdict(response) {
         Verdict::Success | Verdict::Exhausted { .. } => Next::Ok,
         Verdict::RateLimited { hint } => Next::Failed { hint },
         Verdict::Neutral => Next::Failed { hint: None },

@@ -5,8 +5,13 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http_body_util::Empty;
 use tower::{Layer, ServiceExt, service_fn};
+use tower_retry_after::classify::{self, Verdict};
+use tower_retry_after::hint::Dialect;
 use tower_retry_after::schedule::{Next, Outcome, judge};
-use tower_retry_after::{Cooldowns, Reason, RefusalErrorLayer, RetryAfterBackoffLayer, Upstream};
+use tower_retry_after::{
+    Cooldowns, Ladder, Reason, RefusalErrorLayer, RejectionResponseLayer, RetryAfterBackoffLayer,
+    Upstream,
+};
 
 use super::support::{A, Peer, get, millis, ok, refused, refused_for, status, upstream};
 use super::*;
@@ -120,6 +125,53 @@ async fn a_judge_of_responses_sees_the_refusal_that_is_no_error() {
 
     // 404 is an answer.
     assert_eq!(seen, [(0, 1), (600, 2), (620, 0), (680, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_stands_for_a_rejection_puts_off_and_counts_nothing() {
+    let peer = Peer::always(ok());
+    let backoff = RetryAfterBackoffLayer::new();
+    backoff.cooldowns().cool(&upstream(A), secs(1000));
+    let service = RejectionResponseLayer::new().layer(backoff.layer(peer.service()));
+    let began = now();
+    let mut poller =
+        Poller::builder(service, || get(A)).policy(policy()).judge(judge::responses).build();
+
+    let polled = polls(&mut poller, 2).await;
+
+    assert_eq!(polled[0].result.as_ref().unwrap().status(), 429);
+    assert_eq!(polled[0].state.consecutive_failures, 0);
+    assert_eq!(polled[0].state.last_outcome, Outcome::Idle);
+    assert_eq!((now() - began, peer.calls()), (secs(1000), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judge_of_a_layers_responses_hears_what_the_layer_hears() {
+    let primary =
+        status(403).header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", "90");
+    let peer = Peer::says([primary, status(420), status(403), ok()]);
+    let backoff = RetryAfterBackoffLayer::builder()
+        .trust_hints(true)
+        .ladder(Ladder::new(secs(5), secs(5)))
+        .quota_signals(Dialect::DeltaSeconds)
+        .classify(classify::from_fn(|head| match head.status().as_u16() {
+            420 => Verdict::RateLimited { hint: None },
+            _ => classify::standard(head),
+        }))
+        .build();
+    let began = now();
+    let mut poller = Poller::builder(backoff.layer(peer.service()), || get(A))
+        .policy(policy())
+        .judge(judge::responses_of(&backoff))
+        .build();
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let polled = polls(&mut poller, 1).await.remove(0);
+        seen.push(((now() - began).as_secs(), polled.state.consecutive_failures));
+    }
+
+    // A bare 403 is an answer.
+    assert_eq!(seen, [(0, 1), (90, 2), (110, 0), (170, 0)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,7 +82,7 @@ where
 
     /// Judges the outcomes of calls by that; [`judge::standard`] by default.
     ///
-    /// Give it [`judge::responses`] where a refusal arrives as a response.
+    /// Give it [`judge::responses_of`] the layer where a refusal arrives as a response.
     pub fn judge(
         mut self,
         judge: impl Fn(&Result<S::Response, Error>) -> Next + Send + Sync + 'static,

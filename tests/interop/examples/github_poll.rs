@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use tower::ServiceBuilder;
 use tower::limit::ConcurrencyLimit;
 use tower_retry_after::hint::Dialect;
-use tower_retry_after::schedule::{Poller, SyncPolicy, judge};
+use tower_retry_after::schedule::{Next, Poller, SyncPolicy, judge};
 use tower_retry_after::{Error, RateLimited, RetryAfterBackoff, RetryAfterBackoffLayer};
 use tower_retry_after_interop::{Answer, Limiter, Server, Stage, github, say};
 
@@ -67,7 +67,12 @@ fn client(backoff: RetryAfterBackoffLayer) -> Client {
 }
 
 /// Polls a repository's events, and tells what comes of it.
-async fn poll(client: Client, url: Url, tell: impl Fn(&dyn fmt::Display)) {
+async fn poll(
+    client: Client,
+    judge: impl Fn(&Result<Response, Error>) -> Next + Send + Sync + 'static,
+    url: Url,
+    tell: impl Fn(&dyn fmt::Display),
+) {
     // What we know already need not be sent again.
     let known: Arc<Mutex<Option<HeaderValue>>> = Arc::default();
     let request = {
@@ -84,8 +89,7 @@ async fn poll(client: Client, url: Url, tell: impl Fn(&dyn fmt::Display)) {
         .policy(SyncPolicy { interval: INTERVAL, ..SyncPolicy::default() })
         // `X-Poll-Interval` is heeded, up to a minute.
         .floor(Duration::from_mins(1))
-        // Refusals arrive as the responses that they are.
-        .judge(judge::responses)
+        .judge(judge)
         .build();
     while let Some(polled) = poller.next().await {
         tell(&Line(&polled.result));
@@ -139,6 +143,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let mut pollers = JoinSet::new();
     for (backoff, column) in [(with, ""), (without, "                               ")] {
         let site = Site::new();
+        // Refusals arrive as the responses that they are; it hears what the layer hears.
+        let judge = judge::responses_of(&backoff);
         // All clones share what one of them learns.
         let client = client(backoff);
         let server = Server::of(move |request| site.answer(request)).await;
@@ -147,7 +153,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
             let tell = move |line: &dyn fmt::Display| {
                 stage.say(format_args!("{column}{repository}  {line}"));
             };
-            pollers.spawn(poll(client.clone(), uri.to_string().parse()?, tell));
+            pollers.spawn(poll(client.clone(), judge.clone(), uri.to_string().parse()?, tell));
         }
         servers.push(server);
     }
