@@ -229,14 +229,9 @@ fn a_malformed_field_tells_of_no_quota_at_all() {
         "\"b\"c",
         "b==1",
         "@",
-        "b\u{7f}",
     ] {
         let good = "\"a\";r=0;t=9";
-        let Ok(value) = HeaderValue::from_str(&format!("{good}, {malformed}")) else { continue };
-        let mut headers = HeaderMap::new();
-        headers.insert("ratelimit", value);
-        let read = |headers| from_quota(headers, SystemTime::UNIX_EPOCH, Dialect::Any);
-        assert_eq!(read(&headers), None, "{malformed}");
+        assert_eq!(field(&format!("{good}, {malformed}")), None, "{malformed}");
     }
     assert_eq!(field(""), None);
     let lines = [("ratelimit", "\"a\";r=0;t=9"), ("ratelimit", "\"b"), ("ratelimit", "")];
