@@ -245,9 +245,17 @@ impl RetryAfterBackoffLayerBuilder {
     /// Heeds what upstreams say of their quotas; by default only a refusal counts.
     ///
     /// A success that leaves nothing then starts a cooldown until the quota is
-    /// there again: the best refusal is the one that never happens. See
-    /// [`hint::from_quota`](crate::hint::from_quota) for the headers, and
-    /// [`Dialect`] for what their numbers mean.
+    /// there again: the best refusal is the one that never happens. A 403, 503 or 529
+    /// that leaves nothing is a refusal, as GitHub's 403 is, and so is a 2xx by which
+    /// `MediaWiki` says `maxlag` or `ratelimited`; see
+    /// [`classify::standard`](crate::classify::standard). A classifier of your own
+    /// that does not fall back to it hears nothing of quotas.
+    ///
+    /// See [`hint::from_quota`](crate::hint::from_quota) for the headers, and
+    /// [`Dialect`] for what their numbers mean. Headers do not tell whose quota it
+    /// is: where it is that of a route (Discord's buckets, GitHub's search) or of an
+    /// account, set an [`upstream_key`](Self::upstream_key) that tells those apart, or
+    /// one of them that is used up holds back the others.
     pub fn quota_signals(mut self, dialect: Dialect) -> Self {
         self.quota = Some(dialect);
         self
