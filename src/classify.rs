@@ -200,7 +200,9 @@ const OVERLOADED: u16 = 529;
 /// | 403, 503 or 529 with a quota that is used up for a time above zero | refusal, as GitHub's 403 is |
 /// | 2xx with `MediaWiki-API-Error: maxlag` or `ratelimited` | refusal |
 /// | what else is a success, with such a quota | exhausted |
-/// | the same out of a cache, by its `Age` | success: it says what remained to somebody else |
+///
+/// Out of a cache, by its `Age`, a response says what remained to somebody else: there, a quota
+/// makes neither a refusal nor an exhausted one.
 ///
 /// Where `Retry-After`, or another exact wait, stands beside a quota that is used up, it is the
 /// wait, on a success as well.
@@ -240,11 +242,13 @@ fn rare(head: &Head<'_>) -> Verdict {
     let verdict = match head.status.as_u16() {
         200..=299 if grpc::is_spoken(head.headers) => grpc::verdict(head),
         429 => Verdict::RateLimited { hint: head.wait(Some(head.quota.unwrap_or_default())) },
-        code @ (403 | 503 | OVERLOADED) => match head.wait(head.quota).filter(is_above_zero) {
-            hint @ Some(_) => Verdict::RateLimited { hint },
-            None if code == 403 => Verdict::Success,
-            None => Verdict::Neutral,
-        },
+        code @ (403 | 503 | OVERLOADED) => {
+            match head.wait(head.own_quota()).filter(is_above_zero) {
+                hint @ Some(_) => Verdict::RateLimited { hint },
+                None if code == 403 => Verdict::Success,
+                None => Verdict::Neutral,
+            }
+        }
         408 | 421 | 425 => Verdict::Neutral,
         413 if head.headers.contains_key(RETRY_AFTER) => Verdict::Neutral,
         100..=499 => Verdict::Success,
@@ -271,6 +275,11 @@ fn success(head: &Head<'_>) -> Verdict {
 }
 
 impl Head<'_> {
+    /// Returns in which dialect quotas are heeded, unless they are somebody else's.
+    fn own_quota(&self) -> Option<Dialect> {
+        self.quota.filter(|_| !is_from_cache(self.headers))
+    }
+
     /// Returns the exact wait, or where there is none above zero, that of the quota in this
     /// dialect.
     fn wait(&self, quota: Option<Dialect>) -> Option<Duration> {

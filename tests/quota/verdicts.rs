@@ -90,12 +90,18 @@ fn a_quota_whose_reset_has_passed_is_no_wait() {
 }
 
 #[test]
-fn a_success_out_of_a_cache_says_what_remained_to_somebody_else() {
+fn what_comes_out_of_a_cache_says_what_remained_to_somebody_else() {
     for (age, expected) in
         [("1", Verdict::Success), ("x", Verdict::Success), ("0", EXHAUSTED), ("00", EXHAUSTED)]
     {
         assert_eq!(verdict(ANY, 200, &[DRAINED, ("age", age)]), expected, "{age}");
         assert_eq!(verdict(None, 429, &[DRAINED, ("age", age)]), refusal(30), "{age}");
+    }
+    let cached = [DRAINED, ("age", "1")];
+    for status in [403, 503, 529] {
+        assert_eq!(verdict(ANY, status, &cached), verdict(None, status, &[]), "{status}");
+        let exact = [DRAINED, ("age", "1"), ("retry-after", "5")];
+        assert_eq!(verdict(ANY, status, &exact), refusal(5), "{status}");
     }
 }
 
