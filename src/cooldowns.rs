@@ -3,6 +3,7 @@
 //! The table itself (`cooldowns/table.rs`) knows no clock; here instants become
 //! moments and back, and people come in: who looks, cools, clears and waits.
 
+mod builder;
 mod cell;
 mod changes;
 mod info;
@@ -12,6 +13,7 @@ mod map;
 mod ready;
 mod snapshot;
 mod table;
+mod telling;
 mod trigger;
 
 use std::cell::Cell;
@@ -21,8 +23,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::cell::Notice;
-use self::changes::Change;
+pub use self::builder::CooldownsBuilder;
 pub(crate) use self::changes::Changes;
 pub use self::info::{CooldownInfo, State};
 pub(crate) use self::known::{Known, Prospect};
@@ -35,21 +36,12 @@ pub use self::trigger::Trigger;
 use crate::ambient;
 #[cfg(feature = "serde")]
 use crate::cooldown::Record;
-use crate::cooldown::{Cause, Cooldown, Ending, Phase, Reason, Refusal, Role, Rules, told};
-use crate::error::RateLimited;
+use crate::cooldown::{Cooldown, Ending, Role, Rules};
+#[cfg(feature = "schedule")]
+use crate::cooldown::{Phase, Reason, told};
 use crate::moment::Moment;
-use crate::observe::{Event, Observer, Transition, Watch};
+use crate::observe::Watch;
 use crate::upstream::{Draft, Upstream};
-
-/// The default of [`CooldownsBuilder::max_upstreams`].
-///
-/// Tens of thousands of upstreams in trouble at once are more than a crawler
-/// meets on a bad day, and take some 16 MiB.
-const DEFAULT_MAX_UPSTREAMS: usize = 65_536;
-
-/// The default of [`CooldownsBuilder::forget_after`]: twice the longest cooldown
-/// that a layer with default settings starts, as client-go does for its limiters.
-const DEFAULT_FORGET_AFTER: Duration = Duration::from_secs(2 * 3600);
 
 /// The cooldowns of all upstreams: a cheap handle on a shared table.
 ///
@@ -94,11 +86,7 @@ impl Cooldowns {
 
     /// Configures a table.
     pub fn builder() -> CooldownsBuilder {
-        CooldownsBuilder {
-            max_upstreams: DEFAULT_MAX_UPSTREAMS,
-            forget_after: DEFAULT_FORGET_AFTER,
-            observer: None,
-        }
+        CooldownsBuilder::new()
     }
 
     /// Returns what is known of an upstream; nothing if it is Clear.
@@ -284,81 +272,6 @@ impl Cooldowns {
         self.tell(changes);
     }
 
-    /// Returns who is told what happens here.
-    #[inline]
-    pub(crate) fn watch(&self) -> &Watch {
-        &self.shared.watch
-    }
-
-    /// Tells of changes; nobody may hold a lock.
-    fn tell(&self, changes: Changes) {
-        for change in changes {
-            let transition = self.transition(change);
-            self.shared.watch.tell(&Event::Transition(&transition));
-        }
-    }
-
-    fn transition(&self, change: Change) -> Transition {
-        let Change { upstream, number, by, from, to, at } = change;
-        let until = match to.phase {
-            Phase::Clear | Phase::Reopening { .. } => None,
-            Phase::Cooling { .. } | Phase::Probing { .. } => {
-                Some(to.held_until(at, self.shared.table.forget_after()))
-            }
-        };
-        Transition {
-            upstream,
-            number,
-            from: State::of(from),
-            to: State::of(to.phase),
-            by,
-            cause: to.cause,
-            wait: until.map(|until| until.since(at)),
-            until: until.map(|until| self.instant(until)),
-        }
-    }
-
-    /// Tells a caller why it was rejected.
-    #[inline]
-    pub(crate) fn rejection(
-        &self,
-        upstream: Upstream,
-        notice: &Notice,
-        now: Moment,
-    ) -> RateLimited {
-        RateLimited {
-            upstream,
-            born: self.shared.born,
-            met: now,
-            until: told(notice.reason, notice.gate, now),
-            cause: notice.cause,
-            reason: notice.reason,
-            said: None,
-        }
-    }
-
-    /// Tells a caller that it was refused, with what is known now.
-    pub(crate) fn refusal(
-        &self,
-        upstream: Upstream,
-        refusal: Refusal,
-        rules: &Rules,
-    ) -> RateLimited {
-        let Refusal { status, hint } = refusal;
-        let now = self.now();
-        let state = self.shared.table.get(&upstream, now).unwrap_or(Cooldown::CLEAR);
-        let retry_after = state.told_refused(hint, now, rules);
-        RateLimited {
-            upstream,
-            born: self.shared.born,
-            met: now,
-            until: now.after(retry_after),
-            cause: Cause { rung: state.cause.rung, status: Some(status), hint },
-            reason: Reason::Refused,
-            said: None,
-        }
-    }
-
     /// Returns until when every call to the upstream would be rejected, if it is
     /// Cooling or a probe is out. It costs next to nothing while nobody is in trouble.
     #[cfg(feature = "schedule")]
@@ -461,69 +374,6 @@ impl fmt::Debug for Cooldowns {
             .field("evicted", &self.shared.table.evicted())
             .field("max_upstreams", &self.shared.table.max_upstreams())
             .field("forget_after", &self.shared.table.forget_after())
-            .finish()
-    }
-}
-
-/// Configures a table of cooldowns.
-#[derive(Clone)]
-#[must_use = "a builder makes a table when `build` is called"]
-pub struct CooldownsBuilder {
-    max_upstreams: usize,
-    forget_after: Duration,
-    observer: Option<Arc<dyn Observer>>,
-}
-
-impl CooldownsBuilder {
-    /// Sets how many upstreams are tracked at most; 65,536 by default, and at
-    /// least one.
-    ///
-    /// Only upstreams in trouble count. When full, those longest out of their
-    /// cooldown are forgotten first; when every one is still cooling, the one
-    /// that ends soonest, and that is counted ([`Cooldowns::evicted`]).
-    pub fn max_upstreams(self, max_upstreams: usize) -> Self {
-        Self { max_upstreams, ..self }
-    }
-
-    /// Sets how long past the end of its last cooldown an episode is forgotten,
-    /// whatever probes did since; two hours by default.
-    ///
-    /// Zero forgets every cooldown as it ends: then nothing is probed, and all
-    /// callers come back at once.
-    pub fn forget_after(self, forget_after: Duration) -> Self {
-        Self { forget_after, ..self }
-    }
-
-    /// Sets who is told what happens in the table and to the calls of its layers;
-    /// nobody by default. See [`observe`](crate::observe).
-    pub fn observer(self, observer: impl Observer) -> Self {
-        self.observed_by(Some(Arc::new(observer)))
-    }
-
-    pub(crate) fn observed_by(self, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { observer, ..self }
-    }
-
-    /// Makes the table.
-    #[must_use]
-    pub fn build(self) -> Cooldowns {
-        let shared = Shared {
-            table: Table::new(self.max_upstreams, self.forget_after),
-            born: ambient::earlier(ambient::now(), self.forget_after),
-            waiters: Waiters::default(),
-            lines: Lines::new(),
-            watch: Watch::new(self.observer),
-        };
-        Cooldowns { shared: Arc::new(shared) }
-    }
-}
-
-impl fmt::Debug for CooldownsBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CooldownsBuilder")
-            .field("max_upstreams", &self.max_upstreams)
-            .field("forget_after", &self.forget_after)
-            .field("is_observed", &self.observer.is_some())
             .finish()
     }
 }

@@ -1,5 +1,6 @@
 use http::StatusCode;
 
+use super::forgetting::LINGERING;
 use super::*;
 use crate::cooldown::{Reason, Refusal};
 
