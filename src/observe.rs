@@ -38,7 +38,7 @@
 //! It is called on the task that makes the call, outside all locks: it may look
 //! at the table, cool and clear (and is then told of that as well), but what it
 //! takes its time over, the call waits for. If it panics, the panic ends there;
-//! the call and the table go on. An observer that owns a handle on its own table
+//! the call, the table and other observers go on. An observer that owns a handle on its own table
 //! keeps both alive for ever.
 //!
 //! # In which order
@@ -138,15 +138,15 @@ impl<F> fmt::Debug for FromFn<F> {
 
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn on(&self, event: &Event<'_>) {
-        self.0.on(event);
-        self.1.on(event);
+        watch::shielded(|| self.0.on(event));
+        watch::shielded(|| self.1.on(event));
     }
 }
 
 impl<O: Observer> Observer for Vec<O> {
     fn on(&self, event: &Event<'_>) {
         for observer in self {
-            observer.on(event);
+            watch::shielded(|| observer.on(event));
         }
     }
 }

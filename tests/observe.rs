@@ -476,6 +476,44 @@ async fn an_observer_that_panics_changes_nothing() {
     assert!(cooldowns.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_silences_no_other() {
+    fn panics() -> impl Observer {
+        observe::from_fn(|event| panic!("as scripted, at {event:?}"))
+    }
+    let logs = [Log::default(), Log::default(), Log::default()];
+    let [one, two, three] = logs.clone();
+    let all: Vec<Box<dyn Observer>> = vec![Box::new(panics()), Box::new(two), Box::new(three)];
+    let layer = observed(((panics(), one), all));
+
+    layer.cooldowns().cool(&a(), secs(9));
+
+    for log in logs {
+        assert_eq!(log.take(), ["https://a.example: clear to cooling, cooled (9s)"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_observer_panics_with_is_dropped_whatever_that_does() {
+    struct Payload(Arc<()>);
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("as scripted, while {} are there", Arc::strong_count(&self.0));
+        }
+    }
+    let counted = Arc::new(());
+    let payload = Arc::clone(&counted);
+    let layer = observed(observe::from_fn(move |_| {
+        std::panic::panic_any(Payload(Arc::clone(&payload)));
+    }));
+
+    for wait in 1..=9 {
+        layer.cooldowns().cool(&a(), secs(wait));
+    }
+
+    assert_eq!(Arc::strong_count(&counted), 2, "nothing piles up");
+}
+
 #[test]
 fn numbers_order_what_threads_tell() {
     let changes = Changes::default();

@@ -63,16 +63,22 @@ impl Watch {
     /// it could end the process; and watching changes nothing.
     #[cold]
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(feature = "tracing")]
-            self.trace.on(event);
-            if let Some(observer) = &self.observer {
-                observer.on(event);
-            }
-        }));
-        if let Err(panic) = told {
-            // Dropping it could panic again. The hook has shown it already.
-            std::mem::forget(panic);
+        #[cfg(feature = "tracing")]
+        shielded(|| self.trace.on(event));
+        if let Some(observer) = &self.observer {
+            shielded(|| observer.on(event));
         }
+    }
+}
+
+/// Tells one of several: if it panics, the others are told all the same.
+pub(super) fn shielded(tell: impl FnOnce()) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(tell)) else {
+        return;
+    };
+    // The hook has shown it already. If dropping it panics as well, that is kept
+    // for ever: it could go on like this.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
     }
 }
