@@ -8,8 +8,8 @@ mod support;
 mod loopback;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use http::Extensions;
@@ -17,6 +17,7 @@ use loopback::Server;
 use reqwest::{Client, Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next, Result};
 use support::{millis, poll_once, secs};
+use tower_retry_after::observe::{self, Event};
 use tower_retry_after::{
     Ladder, RateLimited, Reason, RetryAfterBackoffLayer, State, Upstream, key,
 };
@@ -155,6 +156,82 @@ async fn a_refusal_after_a_redirect_is_charged_to_who_sent_it() {
     assert!(backoff.cooldowns().get(&a.upstream()).is_none());
     assert_eq!(ask(&client, &b).await, Err(Reason::Cooling));
     assert_eq!(b.requests(), 1);
+}
+
+#[tokio::test]
+async fn in_shadow_mode_every_request_passes_and_is_counted() {
+    let server = Server::refusing(2, "retry-after", "60").await;
+    let backoff = RetryAfterBackoffLayer::builder().shadow(true).build();
+    let client = client(&backoff);
+
+    for status in [429, 429, 200] {
+        assert_eq!(ask(&client, &server).await, Ok(status));
+    }
+
+    let report = backoff.shadowed();
+    assert_eq!((report.would_reject_for(Reason::Cooling), report.pending()), (2, 0));
+    assert_eq!((report.answered(), report.refused()), (1, 1));
+    let info = backoff.cooldowns().get(&server.upstream()).unwrap();
+    assert_eq!((info.state(), info.consecutive_failures()), (State::Cooling, 1));
+}
+
+#[tokio::test]
+async fn a_shadow_whose_request_is_dropped_or_fails_is_counted_once() {
+    let backoff = RetryAfterBackoffLayer::builder().shadow(true).build();
+    let unused = {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        format!("http://{}/", listener.local_addr().unwrap())
+    };
+    backoff.cooldowns().cool(&Upstream::from_uri(&unused.parse().unwrap()), secs(90));
+    let stuck = ClientBuilder::new(Client::new()).with(backoff.clone()).with(Never).build();
+
+    let mut out = Box::pin(stuck.get(&unused).send());
+    assert!(poll_once(out.as_mut()).is_pending());
+    assert_eq!(backoff.shadowed().pending(), 1);
+    drop(out);
+    assert!(client(&backoff).get(&unused).send().await.unwrap_err().is_connect());
+
+    let report = backoff.shadowed();
+    assert_eq!((report.would_reject(), report.pending()), (2, 0));
+    assert_eq!((report.dropped(), report.failed()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_each_request_once() {
+    let b = Server::refusing(9, "retry-after", "60").await;
+    let a = Server::redirecting_to(&b).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let backoff = RetryAfterBackoffLayer::builder()
+        .observer(observe::from_fn(move |event| {
+            let (what, upstream) = match event {
+                Event::Admitted(call) => ("admitted", call.upstream()),
+                Event::Refused(call) => ("refused", call.upstream().clone()),
+                Event::Transition(change) => ("changed", change.upstream().clone()),
+                Event::Rejected(limited) => ("rejected", limited.upstream().clone()),
+                other => panic!("{other:?}"),
+            };
+            log.lock().unwrap().push((what, upstream));
+        }))
+        .build();
+    let client = client(&backoff);
+
+    assert_eq!(ask(&client, &a).await, Ok(429));
+    assert_eq!(ask(&client, &b).await, Err(Reason::Cooling));
+    assert_eq!(ask(&client, &a).await, Ok(429));
+
+    let (a, b) = (a.upstream(), b.upstream());
+    let expected = [
+        ("admitted", &a),
+        ("refused", &b),
+        ("changed", &b),
+        ("rejected", &b),
+        ("admitted", &a),
+        ("refused", &b),
+        ("changed", &b),
+    ];
+    let told = told.lock().unwrap();
+    assert_eq!(told.iter().map(|(what, upstream)| (*what, upstream)).collect::<Vec<_>>(), expected);
 }
 
 #[derive(Clone)]
