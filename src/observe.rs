@@ -54,8 +54,8 @@
 //!
 //! With the feature `tracing` every change is an event of the target
 //! `tower_retry_after`, without a line of code: at `info` where a cooldown begins
-//! and where an upstream is Clear, at `debug` in between, each rejection at
-//! `trace`, and a warning as the evictions reach 1, 2, 4, 8 and so on. With the
+//! and where an upstream is Clear, at `debug` in between (as where calls that were
+//! redirected to it are refused meanwhile), each rejection at `trace`, and a warning as the evictions reach 1, 2, 4, 8 and so on. With the
 //! feature `metrics`, `Metrics` is an observer that counts.
 
 mod event;

@@ -7,11 +7,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
+use http::{Extensions, HeaderMap, StatusCode};
 use support::*;
-use tower::Service;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_retry_after::message::Incoming;
 use tower_retry_after::observe;
 use tower_retry_after::{Cooldowns, RetryAfterBackoffLayer, Upstream};
 use tracing::field::{Field, Visit};
@@ -198,6 +201,43 @@ async fn a_flood_of_rejections_is_not_heard() {
     }
 
     assert!(ear.take().is_empty());
+}
+
+/// A refusal by B, to which A has sent the call on.
+struct SentOn(http::Response<()>);
+
+impl Incoming for SentOn {
+    fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+
+    fn answered_by(&self) -> Option<Upstream> {
+        Some(upstream(B))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_that_is_sent_on_to_a_cooling_upstream_is_one_line() {
+    let ear = Ear::up_to(Level::INFO);
+    let layer = RetryAfterBackoffLayer::new();
+    let client = layer.layer(service_fn(async |_: http::Request<()>| {
+        let refused = http::Response::builder().status(429).body(()).unwrap();
+        Ok::<_, io::Error>(SentOn(refused))
+    }));
+
+    for _ in 0..1000 {
+        assert!(client.clone().oneshot(get(A)).await.is_ok());
+    }
+
+    assert_eq!(ear.take().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

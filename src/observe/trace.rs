@@ -78,10 +78,16 @@ impl Trace {
     fn changed(&self, transition: &Transition) {
         match (transition.to, transition.by) {
             // An operator wants to know that an upstream went and that it is back:
-            // two lines an episode, and one for each further refusal.
+            // two lines an episode, and one for each probe that is refused.
             (State::Clear, _) => changed!(INFO, transition),
             // A probe that learned nothing: it may go on like that every second.
             (State::Cooling, Trigger::Neutral | Trigger::Dropped) => changed!(DEBUG, transition),
+            // Calls that another upstream has sent on may be refused one by one.
+            (State::Cooling, Trigger::Refused | Trigger::Exhausted)
+                if transition.from == State::Cooling =>
+            {
+                changed!(DEBUG, transition);
+            }
             (State::Cooling, _) => changed!(INFO, transition),
             // Steps on the way back, of which the end is told.
             (State::Probing | State::Reopening, _) => changed!(DEBUG, transition),
