@@ -162,6 +162,19 @@ async fn a_later_call_that_is_sent_on_to_a_cooling_upstream_climbs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_shadow_mode_a_call_that_would_have_been_rejected_is_charged_to_nobody() {
+    let layer = RetryAfterBackoffLayer::builder().shadow(true).build();
+    layer.cooldowns().cool(&upstream(A), secs(60));
+
+    ask_a(&layer, refusal_from(B, 90)).await;
+    ask_a(&layer, from(B, 200)).await;
+
+    assert_eq!(state(&layer.cooldowns(), A), Some(State::Cooling));
+    assert_eq!(state(&layer.cooldowns(), B), None);
+    assert_eq!((layer.shadowed().refused(), layer.shadowed().answered()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_elsewhere_opens_nothing_there() {
     let layer = RetryAfterBackoffLayer::new();
     ask_a(&layer, refusal_from(B, 90)).await;
