@@ -233,6 +233,40 @@ fn upstreams_are_no_labels_unless_asked_for_and_then_bounded() {
 }
 
 #[test]
+fn an_upstream_makes_as_many_series_as_the_docs_say() {
+    for (shadow, most) in [(false, 14), (true, 19)] {
+        let memory = recorded(async |_| {
+            let layer = RetryAfterBackoffLayer::builder()
+                .observer(Metrics::by_upstream(1))
+                .max_upstreams(1)
+                .shadow(shadow)
+                .build();
+            let well = client(&layer, &Peer::always(ok()));
+            let stuck = client(&layer, &Peer::always(never()));
+            // Refused, rejected in every state and by every end, and evicted.
+            for answer in [refused(), ok(), refused(), status(500), fails()] {
+                ask(&client(&layer, &Peer::says([answer])), A).await;
+            }
+            let _ = poll_once(Box::pin(call(&stuck, A)).as_mut());
+            pass(secs(60)).await;
+            let probe = hang(&stuck, A);
+            ask(&well, A).await;
+            drop(probe);
+            ask(&well, A).await;
+            let places = (hang(&stuck, A), hang(&stuck, A));
+            ask(&well, A).await;
+            drop(places);
+            layer.cooldowns().cool(&upstream(A), secs(60));
+            layer.cooldowns().cool(&upstream(B), secs(60));
+        });
+
+        let values = memory.values.lock().unwrap();
+        let own = values.keys().filter(|name| name.ends_with("upstream=https://a.example"));
+        assert_eq!(own.count(), most, "{values:?}");
+    }
+}
+
+#[test]
 fn threads_do_not_stretch_the_bound_on_labels() {
     let memory = Memory::default();
     let cooldowns = Cooldowns::builder().observer(Metrics::by_upstream(10)).build();

@@ -22,7 +22,7 @@ pub enum Event<'a> {
     Admitted(&'a Admitted<'a>),
     /// A call was not sent; this is what its caller is told.
     Rejected(&'a RateLimited),
-    /// A call that was sent has been refused.
+    /// A call that was admitted has been refused.
     ///
     /// A refusal that counts is followed by its [`Transition`]; a late one of a
     /// burst is not.

@@ -34,7 +34,11 @@ const OTHER: &str = "other";
 /// `reason` is `cooling`, `probing` or `reopening`; `state` one of the same; `to` may
 /// also be `clear`; `outcome` is `answered`, `refused`, `neutral`, `failed` or
 /// `dropped`. An upstream that is forgotten leaves the gauge when that is told; see
-/// [`observe`](super).
+/// [`observe`](super). A table that is dropped takes none out: clear its upstreams
+/// before, if the process goes on.
+///
+/// Calls that are sent in shadow mode though they would have been rejected stand in
+/// the last two alone, not among those admitted and refused.
 ///
 /// A series appears with its first event, and belongs to the recorder that is
 /// installed then: install yours before the first call.
@@ -70,7 +74,8 @@ impl Metrics {
     /// one of the first `most` upstreams that come, or `other` for all that come
     /// later.
     ///
-    /// Each upstream in trouble makes up to ten series, a healthy one makes one.
+    /// An upstream in trouble makes up to 14 series, in shadow mode up to 19; a
+    /// healthy one makes one.
     pub fn by_upstream(most: usize) -> Self {
         let series = Series { upstream: Some(OTHER.to_owned()), ..Series::default() };
         let by_upstream = ByUpstream { most, named: RwLock::default() };
