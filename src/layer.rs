@@ -278,6 +278,10 @@ impl RetryAfterBackoffLayerBuilder {
     /// ([`shadowed`](RetryAfterBackoffLayer::shadowed)) and moves nothing, be it
     /// a refusal or a success.
     ///
+    /// A [`waiting`](RetryAfterBackoffLayer::waiting) layer made of this one lets
+    /// nobody wait: a call that would have waited counts as one that would have been
+    /// rejected.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), tower_retry_after::Error> {
