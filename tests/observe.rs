@@ -12,6 +12,7 @@ use std::thread;
 
 use support::Outcome::Sent;
 use support::*;
+use tower::Layer;
 use tower_retry_after::observe::{self, Event, Observer, Transition, Trigger};
 use tower_retry_after::{Cooldowns, RetryAfterBackoffLayer, State, Upstream, classify, key};
 
@@ -107,6 +108,30 @@ async fn a_whole_episode_is_told_in_order() {
             "https://a.example: admitted, clear",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_is_told_of_when_it_leaves_or_gives_up() {
+    let log = Log::default();
+    let layer = observed(log.clone());
+    let client = layer.waiting(secs(80)).layer(Peer::says([refused(), never()]).service());
+    ask(&client, A).await;
+    log.take();
+
+    let probe = hang(&client, A);
+    let late = hang(&client, A);
+    assert!(log.take().is_empty(), "who waits is not rejected");
+    pass(secs(60)).await;
+    let mut probe = probe;
+    assert!(poll_once(probe.as_mut()).is_pending());
+    let leaves = ["https://a.example: cooling to probing, probe sent (30s, rung 1)"];
+    assert_eq!(log.take(), [leaves[0], "https://a.example: admitted, probing"]);
+    assert!(late.await.is_err());
+    layer.cooldowns().cool(&a(), secs(999));
+    assert!(at_once(call(&client, A)).is_err());
+
+    let rejected = |line: &String| line.contains("rejected");
+    assert_eq!(log.take().into_iter().filter(rejected).count(), 2, "each is told once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ use support::Outcome::{Failed, Sent};
 use support::*;
 use tokio::sync::oneshot;
 use tower::util::BoxCloneService;
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_retry_after::classify::{self, Verdict};
 use tower_retry_after::observe::{self, Event, ShadowOutcome};
 use tower_retry_after::{
@@ -248,6 +248,26 @@ async fn a_readied_service_is_used_and_not_given_up() {
     ask(&client, A).await;
 
     assert_eq!((peer.calls(), peer.reserved()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_layer_made_of_a_shadow_lets_nobody_wait() {
+    let peer = Peer::says([refused_for(60), ok(), refused(), never()]);
+    let layer = shadow();
+    let client = layer.waiting(secs(90)).layer(peer.service());
+    let start = now();
+    ask(&client, A).await;
+    let known_before = known(&layer);
+
+    assert_eq!(ask(&client, A).await, Sent(200));
+    assert_eq!(ask(&client, A).await, Sent(429));
+    drop(hang(&client, A));
+
+    assert_eq!((now(), peer.calls(), peer.reserved()), (start, 4, 0));
+    assert_eq!(known(&layer), known_before);
+    let report = layer.shadowed();
+    assert_eq!((report.would_reject(), report.pending()), (3, 0));
+    assert_eq!((report.answered(), report.refused(), report.dropped()), (1, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]
