@@ -272,6 +272,16 @@ impl Cooldowns {
         self.tell(changes);
     }
 
+    /// Returns whether the upstream is cooling, and its cooldown has not run out.
+    pub(crate) fn is_cooling(&self, upstream: &Upstream) -> bool {
+        let now = self.now();
+        let state = self.shared.table.get(upstream, now);
+        state.is_some_and(|state| match state.phase {
+            Phase::Cooling { .. } => !state.has_room(now),
+            Phase::Clear | Phase::Probing { .. } | Phase::Reopening { .. } => false,
+        })
+    }
+
     /// Returns until when every call to the upstream would be rejected, if it is
     /// Cooling or a probe is out. It costs next to nothing while nobody is in trouble.
     #[cfg(feature = "schedule")]

@@ -54,9 +54,11 @@
 //!
 //! With the feature `tracing` every change is an event of the target
 //! `tower_retry_after`, without a line of code: at `info` where a cooldown begins
-//! and where an upstream is Clear, at `debug` in between (as where calls that were
-//! redirected to it are refused meanwhile), each rejection at `trace`, and a warning as the evictions reach 1, 2, 4, 8 and so on. With the
-//! feature `metrics`, `Metrics` is an observer that counts.
+//! and where an upstream is Clear, at `debug` in between, as well as where calls
+//! that were redirected to an upstream are refused meanwhile, and where a full table
+//! forgets. Each rejection is at `trace`, and a warning comes as the evictions reach
+//! 1, 2, 4, 8 and so on. With the feature `metrics`, `Metrics` is an observer that
+//! counts.
 
 mod event;
 #[cfg(feature = "metrics")]

@@ -211,6 +211,10 @@ impl Shared {
     }
 }
 
+/// The generation of a call that is stale wherever anything is known: the first
+/// entry raises it.
+const STALE: u64 = 0;
+
 /// What an admitted call carries until its verdict.
 pub(crate) struct Permit {
     shared: Arc<Shared>,
@@ -305,11 +309,18 @@ impl Permit {
         let asked_did_well = verdict == Verdict::Success || sent_on.is_some();
         match ending {
             Ending::Refused { .. } | Ending::Exhausted { .. } => {
-                let answered = sent_on.unwrap_or_else(|| self.destination.upstream());
+                let (answered, generation) = match sent_on {
+                    None => (self.destination.upstream(), self.generation),
+                    // Nobody asked whether the call may go on to the other. While that one
+                    // cools, refusals of such calls are what was to be expected: no rung.
+                    Some(other) if self.shared.cooldowns.is_cooling(&other) => (other, STALE),
+                    Some(other) => (other, self.generation),
+                };
                 self.tell_refused(&answered, &ending);
                 if asked_did_well {
                     self.give_back(Ending::Succeeded);
                 }
+                self.generation = generation;
                 self.settle(&answered, ending);
             }
             // Who sent us on to another has answered, whatever the other said.

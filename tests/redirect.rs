@@ -150,15 +150,29 @@ async fn a_burst_that_was_sent_on_is_one_rung() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_call_that_is_sent_on_to_a_cooling_upstream_climbs() {
+async fn calls_that_are_sent_on_to_a_cooling_upstream_climb_nothing() {
     let layer = RetryAfterBackoffLayer::new();
 
-    // Nothing holds it back: A is Clear, and what lies behind it is the client's own.
+    // Nothing holds them back: A is Clear, and what lies behind it is the client's own.
     ask_a(&layer, refusal_from(B, 9)).await;
+    ask_a(&layer, refusal_from(B, 9)).await;
+    ask_a(&layer, refusal_from(B, 90)).await;
+
+    let known = info(&layer.cooldowns(), B);
+    assert_eq!((known.consecutive_failures(), known.retry_after()), (1, secs(90)));
+    assert_eq!(state(&layer.cooldowns(), A), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_sent_on_once_the_cooldown_is_over_climbs() {
+    let layer = RetryAfterBackoffLayer::new();
     ask_a(&layer, refusal_from(B, 9)).await;
 
-    assert_eq!(rung(&layer.cooldowns(), B), 2);
-    assert_eq!(state(&layer.cooldowns(), A), None);
+    pass(secs(60)).await;
+    ask_a(&layer, refusal_from(B, 9)).await;
+
+    let known = info(&layer.cooldowns(), B);
+    assert_eq!((known.consecutive_failures(), known.retry_after()), (2, secs(120)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,8 @@ impl Trace {
 
     fn changed(&self, transition: &Transition) {
         match (transition.to, transition.by) {
+            // One for each call, where the table is too small: those are warned of below.
+            (State::Clear, Trigger::Evicted | Trigger::Displaced) => changed!(DEBUG, transition),
             // An operator wants to know that an upstream went and that it is back:
             // two lines an episode, and one for each probe that is refused.
             (State::Clear, _) => changed!(INFO, transition),
