@@ -107,6 +107,15 @@ const DEFAULT_TOTAL_TIME: Duration = Duration::from_secs(120);
 /// policy then waits by the layer's own rules, for that call alone, and nothing
 /// keeps many such calls from coming back together. That order suits a single
 /// caller that wants to be left in peace by short refusals, and few others.
+///
+/// # A retry, or a layer that waits
+///
+/// A [`WaitingLayer`](crate::WaitingLayer) sends every call once: take it where a
+/// call shall wait its turn, and a refusal that it meets itself may reach the
+/// caller. It clones no request, and keeps the order of arrival. Take this policy
+/// where refused calls are to be sent again too. It may stand outside of that layer
+/// in the rejecting one's place; then `max_wait` bounds each wait in the layer's
+/// line, and [`total_time`](Self::total_time) only what this policy waits for.
 #[derive(Clone)]
 #[must_use = "a policy does nothing until it is given to `tower::retry`"]
 pub struct RetryPolicy<C = ByClone> {

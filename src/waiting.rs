@@ -123,6 +123,12 @@ use crate::permit::{Permit, Shared};
 ///
 /// A waiting call may be dropped at any time.
 ///
+/// # Refused calls are not sent again
+///
+/// A call is sent once, and a refusal that it meets reaches the caller. For calls
+/// that are to be sent again, stack a retry outside, such as `retry::RetryPolicy`
+/// (feature `retry`), which also does without this layer.
+///
 /// # Panics
 ///
 /// A call that waits needs a tokio runtime with time, and panics without one when

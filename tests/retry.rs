@@ -17,6 +17,8 @@ mod herd;
 mod orders;
 #[path = "retry/rules.rs"]
 mod rules;
+#[path = "retry/waiting.rs"]
+mod waiting;
 
 use http::{Method, Request};
 use support::*;
