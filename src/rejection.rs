@@ -66,7 +66,10 @@ use crate::message::{Outgoing, Synthetic};
 /// Who gets such a response:
 ///
 /// - Callers of `tonic`, stacked around its channel, see `Code::ResourceExhausted`
-///   instead of `Code::Unknown`.
+///   instead of `Code::Unknown`. tonic keeps no extensions, so that no
+///   [`RateLimited`] can be found behind that status. Who wants both stacks, in this
+///   layer's place, a `map_err` that makes the error a `tonic::Status` with the
+///   [`RateLimited`] as its source: the interop member's example `tonic_client` does.
 /// - `kube`'s retry policy reads the 429, and waits for the `Retry-After` where it
 ///   is told to heed servers.
 /// - `octocrab`'s rate-limit handling waits for the `Retry-After`; an error it would

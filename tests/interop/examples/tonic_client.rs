@@ -1,10 +1,12 @@
 //! A tonic client that is limited: `RESOURCE_EXHAUSTED`, and what the layer makes of it.
 //!
 //! `cargo run -p tower-retry-after-interop --example tonic_client` starts a gRPC
-//! server of tonic's on loopback, which refuses two calls with a pushback of a
-//! second, and calls it: first with rejections as errors, then as responses.
+//! server of tonic's on loopback, which refuses three calls with a pushback of a
+//! second, and calls it: with rejections as errors, as statuses that keep the
+//! error behind them, and as responses.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -15,7 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tower::{Layer, ServiceBuilder};
-use tower_retry_after::{RateLimited, RejectionResponseLayer, RetryAfterBackoffLayer};
+use tower_retry_after::{Error, RateLimited, RejectionResponseLayer, RetryAfterBackoffLayer};
 use tower_retry_after_interop::grpc::{self, GrpcServer};
 use tower_retry_after_interop::{Stage, say};
 
@@ -45,6 +47,18 @@ where
     say("");
 }
 
+/// Makes a rejection the status that callers expect; tonic takes it as it is.
+fn as_status(error: Error) -> BoxedError {
+    match error {
+        Error::RateLimited(limited) => {
+            let mut status = Status::resource_exhausted(limited.to_string());
+            status.set_source(Arc::new(limited));
+            status.into()
+        }
+        other => other.into(),
+    }
+}
+
 /// Describes a status: what callers can branch on.
 fn describe(status: &Status) -> String {
     let pushback = status.metadata().get("grpc-retry-pushback-ms");
@@ -71,6 +85,12 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let errors = HealthClient::with_origin(backoff.layer(channel.clone()), server.uri());
     call(errors, &server).await;
 
+    say("The same with each such error made a status, which keeps the error behind it:\n");
+    server.says([grpc::refused()]);
+    let service =
+        ServiceBuilder::new().map_err(as_status).layer(backoff.clone()).service(channel.clone());
+    call(HealthClient::with_origin(service, server.uri()), &server).await;
+
     say("The same with responses for rejections. Callers see the server's own code:\n");
     server.says([grpc::refused()]);
     let service =
@@ -79,6 +99,6 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 
     let heard = server.log().heard();
     let refused = heard.iter().filter(|heard| heard.answered != 0).count();
-    say(format_args!("14 calls: the server heard {}, and refused {refused}", heard.len()));
+    say(format_args!("21 calls: the server heard {}, and refused {refused}", heard.len()));
     Ok(())
 }
