@@ -35,6 +35,11 @@ use crate::upstream::Upstream;
 /// # }
 /// ```
 ///
+/// Around `tower-reqwest`'s `HttpClientService` it goes as well, without this feature:
+/// that takes an [`http::Request`]. Stack it outside of that one's layer, and know
+/// that a refusal after a redirect is then charged to the origin that was asked, for
+/// the conversion loses the URL.
+///
 /// Credentials in a URL are cut before anything is kept; extensions are not to be
 /// seen from outside; the deadline is the request's own timeout.
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
