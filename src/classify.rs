@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{AGE, RETRY_AFTER};
 use http::{Extensions, HeaderMap, StatusCode};
 
+pub(crate) use self::grpc::is_type as is_grpc;
 use crate::hint::{self, Dialect};
 
 /// What a response says about limits.

@@ -263,6 +263,16 @@ impl Permit {
         self.right == Right::FREE
             && self.shared.is_standard
             && classify::is_plain_success(response.status(), response.headers())
+            && !self.tells_of_another(response)
+    }
+
+    /// Returns whether another than was asked has answered, while somebody is in
+    /// trouble. Most clients never know of such.
+    #[inline]
+    fn tells_of_another<R: Incoming>(&self, response: &R) -> bool {
+        response.answered_by().is_some()
+            && self.shared.cooldowns.table().tracked() > 0
+            && self.sent_on_to(response).is_some()
     }
 
     /// Takes in the response, and returns whether it is a success of who was asked.
@@ -270,7 +280,10 @@ impl Permit {
     #[inline]
     pub(crate) fn answered<R: Incoming>(&mut self, response: &R) -> bool {
         let verdict = self.shared.classify(response);
-        if verdict != Verdict::Success || self.right != Right::FREE {
+        if verdict != Verdict::Success
+            || self.right != Right::FREE
+            || self.tells_of_another(response)
+        {
             return self.settle_response(verdict, response);
         }
         true
@@ -326,6 +339,10 @@ impl Permit {
             // Who sent us on to another has answered, whatever the other said.
             Ending::Succeeded | Ending::Neutral | Ending::Dropped if asked_did_well => {
                 self.give_back(Ending::Succeeded);
+                // And a success of the other is as good as that of a call to it.
+                if let (Ending::Succeeded, Some(other)) = (ending, sent_on) {
+                    self.settle(&other, ending);
+                }
             }
             Ending::Succeeded | Ending::Neutral | Ending::Dropped => self.give_back(ending),
         }

@@ -32,7 +32,9 @@ use crate::permit::{Destination, Shared, answered_by_us};
 /// [`Reason::Refused`](crate::Reason::Refused).
 ///
 /// Stack it outside of the layer it is made from, whose key, classifier and
-/// table it uses: it reports what that layer has learned.
+/// table it uses: it reports what that layer has learned. It is for clients that
+/// answer with an [`http::Response`]; a poller on reqwest's own responses judges them
+/// by `schedule::judge::responses_of` instead.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::classify;
 use crate::error::{BoxError, Error, RateLimited};
 use crate::message::{Outgoing, Synthetic};
 
@@ -28,7 +29,8 @@ use crate::message::{Outgoing, Synthetic};
 /// with `RESOURCE_EXHAUSTED` instead, in headers alone, with
 /// `grpc-retry-pushback-ms`. The [`RateLimited`] stands in the extensions; so the
 /// other layers of this crate tell such a response from a refusal, and it never
-/// counts as one.
+/// counts as one. (Where a [`RefusalErrorLayer`](crate::RefusalErrorLayer) stands
+/// inside, the refusals that it has turned into errors are answered alike.)
 ///
 /// Stack it outside of [`RetryAfterBackoffLayer`](crate::RetryAfterBackoffLayer),
 /// with whatever boxes errors in between, and inside of what is to understand the
@@ -209,10 +211,7 @@ fn rate_limited(error: Error) -> Result<RateLimited, Error> {
 
 /// Returns the content type, if it is that of gRPC.
 fn grpc(headers: &HeaderMap) -> Option<&HeaderValue> {
-    const GRPC: &[u8] = b"application/grpc";
-    let content_type = headers.get(CONTENT_TYPE)?;
-    let start = content_type.as_bytes().get(..GRPC.len())?;
-    start.eq_ignore_ascii_case(GRPC).then_some(content_type)
+    headers.get(CONTENT_TYPE).filter(|content_type| classify::is_grpc(content_type))
 }
 
 /// The response to a call of plain HTTP.

@@ -176,6 +176,21 @@ async fn one_that_is_sent_on_once_the_cooldown_is_over_climbs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_elsewhere_ends_the_episode_there_once_the_cooldown_is_over() {
+    let layer = RetryAfterBackoffLayer::builder().reopen_width(3).build();
+    ask_a(&layer, refusal_from(B, 90)).await;
+
+    pass(secs(90)).await;
+    ask_a(&layer, from(B, 200)).await;
+    assert_eq!(state(&layer.cooldowns(), B), Some(State::Reopening));
+
+    for _ in 0..2 {
+        ask_a(&layer, from(B, 200)).await;
+    }
+    assert_eq!(state(&layer.cooldowns(), B), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_shadow_mode_a_call_that_would_have_been_rejected_is_charged_to_nobody() {
     let layer = RetryAfterBackoffLayer::builder().shadow(true).build();
     layer.cooldowns().cool(&upstream(A), secs(60));

@@ -15,6 +15,8 @@ mod budget;
 mod herd;
 #[path = "retry/orders.rs"]
 mod orders;
+#[path = "retry/redirected.rs"]
+mod redirected;
 #[path = "retry/rules.rs"]
 mod rules;
 #[path = "retry/waiting.rs"]

@@ -3,8 +3,8 @@
 //! It sees headers alone: a status that follows after messages stands in trailers, and is none
 //! of its business.
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use super::{Head, Verdict, is_above_zero};
 use crate::hint;
@@ -14,10 +14,16 @@ use crate::hint;
 /// Every success is asked. Its type is among the first of its headers: to go through them takes
 /// less time than to compute where it stands.
 pub(super) fn is_spoken(headers: &HeaderMap) -> bool {
+    let content = headers.iter().find(|(name, _)| *name == CONTENT_TYPE);
+    content.is_some_and(|(_, content)| is_type(content))
+}
+
+/// Returns whether a content type is one of gRPC.
+#[inline]
+pub(crate) fn is_type(content: &HeaderValue) -> bool {
     const BEGINNING: &[u8] = b"application/grpc";
 
-    let content = headers.iter().find(|(name, _)| *name == CONTENT_TYPE);
-    let beginning = content.and_then(|(_, content)| content.as_bytes().get(..BEGINNING.len()));
+    let beginning = content.as_bytes().get(..BEGINNING.len());
     beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(BEGINNING))
 }
 

@@ -87,11 +87,11 @@ fn again(status: StatusCode, headers: &HeaderMap) -> Again {
     if pushback.is_some_and(|value| !is_a_wait(value)) {
         return Again::Never;
     }
-    let is_exhausted = || headers.get("grpc-status").is_some_and(|code| code == "8");
+    let code = headers.get("grpc-status").map(|code| code.as_bytes().trim_ascii());
     match status {
         StatusCode::TOO_MANY_REQUESTS => Again::Any,
         // gRPC tells in the headers.
-        StatusCode::OK if is_exhausted() => Again::Any,
+        _ if status.is_success() && code == Some(b"8") => Again::Any,
         _ => Again::Idempotent,
     }
 }

@@ -40,8 +40,9 @@ impl Wait {
     /// Waits until a call to the upstream has a chance, or until the deadline.
     ///
     /// A wait has no way to say that it was in vain: the attempt is made, and the
-    /// layer holds it back, which fails the call. Where the layer is outside it is
-    /// sent; but who waits here for others' refusals has no more than its attempts.
+    /// layer holds it back, which fails the call. Where the layer is outside, or
+    /// another origin was asked than the one that is waited for, it is sent; but who
+    /// waits here for others' refusals has no more than its attempts.
     pub(super) fn turn(
         cooldowns: Cooldowns,
         upstream: Upstream,
