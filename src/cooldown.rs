@@ -244,6 +244,14 @@ impl Cooldown {
         }
     }
 
+    /// Returns whether a cooldown is in force that has not run out.
+    pub(crate) fn is_cooling(&self, now: Moment) -> bool {
+        match self.phase {
+            Phase::Cooling { until } => now < until,
+            Phase::Clear | Phase::Probing { .. } | Phase::Reopening { .. } => false,
+        }
+    }
+
     /// Returns whether a call that asked now would be admitted.
     pub(crate) fn has_room(&self, now: Moment) -> bool {
         match self.phase {

@@ -275,11 +275,7 @@ impl Cooldowns {
     /// Returns whether the upstream is cooling, and its cooldown has not run out.
     pub(crate) fn is_cooling(&self, upstream: &Upstream) -> bool {
         let now = self.now();
-        let state = self.shared.table.get(upstream, now);
-        state.is_some_and(|state| match state.phase {
-            Phase::Cooling { .. } => !state.has_room(now),
-            Phase::Clear | Phase::Probing { .. } | Phase::Reopening { .. } => false,
-        })
+        self.shared.table.get(upstream, now).is_some_and(|state| state.is_cooling(now))
     }
 
     /// Returns until when every call to the upstream would be rejected, if it is
@@ -301,7 +297,7 @@ impl Cooldowns {
     }
 
     /// Returns what is known of an upstream, if calls to it that read that
-    /// generation have become stale.
+    /// generation have become stale, or it is cooling.
     #[cfg(feature = "retry")]
     pub(crate) fn outdated_since(
         &self,
@@ -310,7 +306,8 @@ impl Cooldowns {
     ) -> Option<CooldownInfo> {
         let now = self.now();
         let state = self.shared.table.get(upstream, now)?;
-        let is_outdated = state.generation > generation;
+        // Whom a redirect led to a cooling upstream has outdated nothing there.
+        let is_outdated = state.generation > generation || state.is_cooling(now);
         is_outdated.then(|| self.info(upstream.clone(), &state, now)).flatten()
     }
 

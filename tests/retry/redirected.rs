@@ -38,10 +38,10 @@ impl Incoming for FromB {
 #[tokio::test(start_paused = true)]
 async fn they_come_back_one_after_the_other_and_do_not_wait_for_their_deadlines() {
     let start = now();
-    let sent = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&sent);
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heard);
     // Asked for A, the client ends up at B, which refuses for ten seconds.
-    let send = service_fn(move |_: Request<()>| {
+    let upstream = service_fn(move |_: Request<()>| {
         count.fetch_add(1, Ordering::SeqCst);
         let limited = now() < start + secs(10);
         async move {
@@ -55,7 +55,7 @@ async fn they_come_back_one_after_the_other_and_do_not_wait_for_their_deadlines(
     let client = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::new(&backoff)))
         .layer(backoff.clone())
-        .service(send);
+        .service(upstream);
 
     let mut calls = JoinSet::new();
     for _ in 0..50 {
@@ -65,6 +65,6 @@ async fn they_come_back_one_after_the_other_and_do_not_wait_for_their_deadlines(
     let answers = calls.join_all().await;
 
     assert!(answers.iter().all(|answer| matches!(answer, Ok(StatusCode::OK))), "{answers:?}");
-    assert_eq!(sent.load(Ordering::SeqCst), 100);
+    assert_eq!(heard.load(Ordering::SeqCst), 100);
     assert!(now() - start < secs(12), "they waited for more than their turns");
 }
