@@ -128,6 +128,15 @@ mod retry_info {
     }
 
     #[test]
+    fn the_bits_behind_the_last_byte_say_nothing() {
+        let (all_but_the_last, _) = THIRTY.split_at(THIRTY.len() - 1);
+        for last in ["5", "6", "7"] {
+            let value = format!("{all_but_the_last}{last}");
+            assert_eq!(read(&[(DETAILS, &value)]), Some(secs(30)), "{value}");
+        }
+    }
+
+    #[test]
     fn what_is_not_base64_is_no_wait() {
         for value in ["", "=", "====", "C", "-_-_", "CAgSBXF1b3Rh=GjA", "ä"] {
             assert_eq!(read(&[(DETAILS, value)]), None, "{value}");

@@ -110,6 +110,7 @@ fn a_remaining_goes_with_its_own_reset_alone() {
         ("x-beta-ratelimit-remaining", "x-beta-ratelimit-reset"),
         ("x-ratelimit-remainings", "x-ratelimit-resets"),
         ("my-x-ratelimit-remaining", "my-x-ratelimit-reset"),
+        ("anthropic-ratelimit-xremaining", "anthropic-ratelimit-xreset"),
     ] {
         assert_eq!(read(Dialect::Any, &[(remaining, "0"), (reset, "9")]), None, "{remaining}");
     }
