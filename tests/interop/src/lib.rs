@@ -21,6 +21,13 @@
 //! | octocrab 0.54 | HTTP/1 | the primary limit and secondary limits, the last answer of a quota, a 403 about authorisation; its own retry repeats an error at once, and understands a response |
 //! | tonic 0.14, client and server | HTTP/2 | pushbacks, `RetryInfo`, a proxy's plain 429; see below |
 //!
+//! On reqwest and tonic the layer that waits, a
+//! [`WaitingLayer`](tower_retry_after::WaitingLayer) in the layer's place, tells a
+//! [story of its own](Story::is_waited_out): calls in tasks of their own wait out
+//! the refusal, one probe is heard, and then all are answered. Who names a timeout,
+//! by reqwest's `Request::timeout_mut` or tonic's `Request::set_timeout`, waits no
+//! longer, and [not at all](Story::is_not_waited_for) where that is in vain.
+//!
 //! # Where the layer goes
 //!
 //! *hyper-util and reqwest*: around the client.

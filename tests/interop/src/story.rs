@@ -1,12 +1,12 @@
 //! The story that each client tells: refused, held back, probed, clear again.
 
 use std::error::Error as StdError;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_retry_after::{Cooldowns, Ladder, RateLimited, Reason};
+use tower_retry_after::{Cooldowns, Ladder, RateLimited, Reason, WaitingLayer};
 use tower_retry_after::{RetryAfterBackoffLayer, RetryAfterBackoffLayerBuilder, State, Upstream};
 
 use crate::log::Log;
@@ -50,6 +50,9 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 /// How long an answer may take on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long calls wait at most, where they wait: for all that happens here.
+const LONGEST_WAIT: Duration = Duration::from_hours(4);
+
 /// A server, and the table that should know about it.
 #[derive(Debug)]
 pub struct Story<'a> {
@@ -71,6 +74,11 @@ impl<'a> Story<'a> {
             .ladder(Ladder::new(PAUSE, PAUSE.saturating_mul(2)))
             .trust_hints(true)
             .reopen_width(2)
+    }
+
+    /// Configures the layer that waits for the story, longer than it takes.
+    pub fn waiting() -> WaitingLayer {
+        Self::layer().build().waiting(LONGEST_WAIT)
     }
 
     /// Returns the upstream's state; none is Clear.
@@ -134,6 +142,69 @@ impl<'a> Story<'a> {
         }
         assert_eq!(self.state(), None);
         self.was_left_alone();
+    }
+
+    /// Tells the story of calls that wait, each in a task of its own, where the
+    /// server refuses its first request for a second, and `refused` is what its
+    /// caller sees. A call takes the timeout that its request names.
+    pub async fn is_waited_out<F>(&self, call: impl Fn(Option<Duration>) -> F, refused: &Outcome)
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        const WAITING: usize = 6;
+        let spawn = |named| tokio::spawn(timeout(PATIENCE, call(named)));
+
+        // Refused.
+        assert_eq!(call(None).await, *refused);
+        assert_eq!(self.state(), Some(State::Cooling));
+        assert_eq!(self.log.count(), 1);
+
+        // They wait, and one alone is sent.
+        self.log.hold();
+        let calls: Vec<_> = (0..WAITING).map(|_| spawn(None)).collect();
+        timeout(PATIENCE, self.log.reaches(2)).await.expect("a probe");
+        assert_eq!(self.state(), Some(State::Probing));
+
+        // One that comes now stands behind them, as long as its timeout allows.
+        let hasty = spawn(Some(Duration::from_millis(200))).await.unwrap().expect("a rejection");
+        assert_eq!(hasty, Outcome::Held(Reason::Probing));
+        assert_eq!(self.log.count(), 2);
+        assert!(calls.iter().all(|call| !call.is_finished()));
+
+        // With the probe's success, all are answered.
+        self.log.release();
+        for call in calls {
+            let outcome = call.await.unwrap().expect("an answer");
+            assert_eq!(outcome, Outcome::Answered(200));
+        }
+        assert_eq!(self.log.count(), WAITING + 1);
+        assert_eq!(self.state(), None);
+        self.was_left_alone();
+    }
+
+    /// Tells of a cooldown that a call waits for, but not one with a timeout that
+    /// ends before. A call takes the timeout that its request names.
+    pub async fn is_not_waited_for<F>(&self, call: impl Fn(Option<Duration>) -> F)
+    where
+        F: Future<Output = Outcome>,
+    {
+        self.cooldowns.cool(&self.upstream, Duration::from_hours(1));
+
+        // What is known at once is known when it is polled once.
+        let at_once = async |named| {
+            tokio::select! {
+                biased;
+                outcome = call(named) => Some(outcome),
+                () = ready(()) => None,
+            }
+        };
+        assert_eq!(at_once(None).await, None);
+        assert_eq!(at_once(Some(Duration::from_hours(2))).await, None);
+        let hasty = at_once(Some(Duration::from_mins(30))).await;
+        assert_eq!(hasty, Some(Outcome::Held(Reason::Cooling)));
+
+        assert_eq!(self.log.count(), 0);
+        assert_eq!(self.state(), Some(State::Cooling));
     }
 
     /// Checks in the server's log that no request came within a second of the

@@ -1,6 +1,8 @@
 //! The layer around a `reqwest::Client` itself.
 #![allow(clippy::unwrap_used, reason = "for tests")]
 
+use std::time::Duration;
+
 use http::Uri;
 use reqwest::retry;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
@@ -12,8 +14,17 @@ async fn ask<S>(client: &S, uri: Uri) -> Outcome
 where
     S: Service<reqwest::Request, Response = reqwest::Response, Error: Into<BoxError>> + Clone,
 {
+    ask_within(client, uri, None).await
+}
+
+async fn ask_within<S>(client: &S, uri: Uri, timeout: Option<Duration>) -> Outcome
+where
+    S: Service<reqwest::Request, Response = reqwest::Response, Error: Into<BoxError>> + Clone,
+{
     let url = uri.to_string().parse().unwrap();
-    match client.clone().oneshot(reqwest::Request::new(reqwest::Method::GET, url)).await {
+    let mut request = reqwest::Request::new(reqwest::Method::GET, url);
+    *request.timeout_mut() = timeout;
+    match client.clone().oneshot(request).await {
         Ok(response) => Outcome::Answered(response.status().as_u16()),
         Err(error) => Outcome::of_error(&*error.into()),
     }
@@ -170,4 +181,43 @@ async fn calls_may_be_spawned() {
     });
 
     assert_eq!(call.await.unwrap().unwrap().status(), 200);
+}
+
+async fn waits_with(client: reqwest::Client) -> Server {
+    let server = Server::start().await;
+    server.says([Answer::refused()]);
+    let layer = Story::waiting();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = layer.layer(client);
+
+    let call = |timeout| {
+        let (client, uri) = (client.clone(), server.uri("/"));
+        async move { ask_within(&client, uri, timeout).await }
+    };
+    story.is_waited_out(call, &Outcome::Answered(429)).await;
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_http_1_calls_wait_behind_one_probe_and_are_all_answered() {
+    waits_with(reqwest::Client::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_http_2_calls_wait_behind_one_probe_and_are_all_answered() {
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+
+    let server = waits_with(client).await;
+
+    assert!(server.log().heard().iter().all(|heard| heard.version == http::Version::HTTP_2));
+}
+
+#[tokio::test]
+async fn a_call_whose_timeout_ends_before_the_cooldown_does_not_wait() {
+    let server = Server::start().await;
+    let layer = Story::waiting();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = layer.layer(reqwest::Client::new());
+
+    story.is_not_waited_for(|timeout| ask_within(&client, server.uri("/"), timeout)).await;
 }

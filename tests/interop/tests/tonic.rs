@@ -8,13 +8,13 @@ use tokio::time::sleep;
 use tonic::client::GrpcService;
 use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tower::{Layer, ServiceBuilder};
 use tower_retry_after::{
     Error, RateLimited, Reason, RejectionResponse, RejectionResponseLayer, RetryAfterBackoff,
-    RetryAfterBackoffLayer,
+    RetryAfterBackoffLayer, Waiting, WaitingLayer,
 };
 use tower_retry_after_interop::grpc::{self, GrpcServer};
 use tower_retry_after_interop::{Answer, Outcome, Server, Story};
@@ -44,6 +44,11 @@ fn with_responses(
     HealthClient::with_origin(service, server.uri())
 }
 
+/// A client whose calls wait.
+fn that_waits(server: &GrpcServer, layer: &WaitingLayer) -> HealthClient<Waiting<Channel>> {
+    HealthClient::with_origin(layer.layer(channel(server.uri())), server.uri())
+}
+
 async fn check<S>(client: &HealthClient<S>) -> Result<(), Status>
 where
     S: GrpcService<tonic::body::Body> + Clone,
@@ -51,7 +56,21 @@ where
     S::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
     <S::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
-    client.clone().check(HealthCheckRequest::default()).await.map(drop)
+    check_within(client, None).await
+}
+
+async fn check_within<S>(client: &HealthClient<S>, timeout: Option<Duration>) -> Result<(), Status>
+where
+    S: GrpcService<tonic::body::Body> + Clone,
+    S::Error: Into<StdError>,
+    S::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <S::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
+    let mut request = Request::new(HealthCheckRequest::default());
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout);
+    }
+    client.clone().check(request).await.map(drop)
 }
 
 /// Tells what became of a call by the code, and by the layer's error if it stands
@@ -245,4 +264,29 @@ async fn a_client_that_is_not_told_its_origin_shares_the_one_upstream_without_a_
 
     assert!(layer.cooldowns().get(&one.upstream()).is_none());
     assert_eq!(two.log().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_wait_behind_one_probe_and_are_all_answered() {
+    let server = GrpcServer::start().await;
+    server.says([grpc::refused()]);
+    let layer = Story::waiting();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = that_waits(&server, &layer);
+
+    let call = |timeout| {
+        let client = client.clone();
+        async move { outcome(check_within(&client, timeout).await) }
+    };
+    story.is_waited_out(call, &exhausted()).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_timeout_ends_before_the_cooldown_does_not_wait() {
+    let server = GrpcServer::start().await;
+    let layer = Story::waiting();
+    let story = Story::new(server.log(), server.upstream(), layer.cooldowns());
+    let client = that_waits(&server, &layer);
+
+    story.is_not_waited_for(async |timeout| outcome(check_within(&client, timeout).await)).await;
 }
