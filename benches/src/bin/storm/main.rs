@@ -1,0 +1,42 @@
+//! Storms: the layer beside what people use today, against the same upstreams, in
+//! one run, in virtual time.
+//!
+//! `cargo run -p tower-retry-after-benches --release --bin storm`
+
+mod callers;
+mod scenario;
+mod strategies;
+mod strategy;
+mod tally;
+mod upstream;
+mod world;
+
+use scenario::Scenario;
+use strategy::Strategy;
+use tally::Tally;
+use world::{Wire, World};
+
+fn main() {
+    for scenario in scenario::all() {
+        println!("{}: {}", scenario.name, scenario.about);
+        for strategy in strategies::all() {
+            let tally = play(&scenario, strategy.as_ref());
+            println!("  {:24} {tally:?}", strategy.name());
+        }
+    }
+}
+
+/// Plays a scenario with one strategy, in a time of its own.
+fn play(scenario: &Scenario, strategy: &dyn Strategy) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O");
+    runtime.block_on(async {
+        let world = World::new((scenario.upstreams)(), scenario.round_trip);
+        let client = strategy.client(Wire::new(world.clone()), scenario.limits);
+        let ended = callers::run(scenario.callers, client, &world, scenario.length).await;
+        Tally::new(&world.take_log(), &ended, scenario.length)
+    })
+}
