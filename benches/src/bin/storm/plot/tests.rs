@@ -1,0 +1,103 @@
+//! The pictures: nothing lost, nothing cut.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::bars::thousands;
+use super::timeline::{Cell, cells};
+use super::*;
+
+/// A request of a caller that arrived after so many seconds.
+fn exchange(at: u64, sender: usize, status: StatusCode) -> Exchange {
+    let at = Duration::from_secs(at);
+    Exchange { at, upstream: 0, sender, status, lifts_at: at }
+}
+
+#[test]
+fn a_column_shows_the_worst_that_its_caller_heard_in_it() {
+    let heard = [
+        exchange(0, 0, StatusCode::OK),
+        exchange(0, 1, StatusCode::TOO_MANY_REQUESTS),
+        exchange(0, 1, StatusCode::OK),
+        exchange(59, 1, StatusCode::SERVICE_UNAVAILABLE),
+        exchange(60, 0, StatusCode::TOO_MANY_REQUESTS),
+    ];
+
+    let cells = cells(&heard, 2, Duration::from_secs(60));
+
+    assert_eq!(cells[0][0], Cell::Served);
+    assert_eq!(cells[1][0], Cell::Refused);
+    assert!(
+        cells[0][1..].iter().all(|cell| *cell == Cell::Nothing),
+        "what came later is not shown"
+    );
+    assert_eq!(cells[1].iter().filter(|cell| **cell == Cell::Refused).count(), 2);
+}
+
+#[test]
+fn a_text_that_is_too_long_goes_on_in_the_next_line() {
+    let long = "a sentence that is longer than any picture is wide ".repeat(5);
+
+    let lines = wrap(&long, 12);
+
+    assert!(lines.len() > 1);
+    let room = f64::from(WIDTH - 2 * MARGIN as u32);
+    for line in &lines {
+        assert!(line.chars().count() as f64 * 12.0 * GLYPH <= room, "{line}");
+    }
+    assert_eq!(lines.join(" "), long.trim());
+}
+
+#[test]
+fn every_strategys_name_has_room() {
+    for strategy in crate::strategies::all() {
+        let name = strategy.name();
+        let wide = name.chars().count() as f64 * 12.0 * GLYPH;
+        assert!(wide <= f64::from(NAMES - 10 - MARGIN), "{name}");
+    }
+}
+
+#[test]
+fn thousands_stand_apart() {
+    assert_eq!(thousands(0), "0");
+    assert_eq!(thousands(999), "999");
+    assert_eq!(thousands(1000), "1,000");
+    assert_eq!(thousands(12_345_678), "12,345,678");
+}
+
+#[test]
+fn every_strategy_is_named_and_every_shape_stands_inside_of_the_picture() {
+    let scenario = &crate::scenario::all()[0];
+    let exchanges: Vec<_> =
+        (0..170).map(|at| exchange(at, at as usize % 64, StatusCode::OK)).collect();
+    let tally = Tally::new(&exchanges, &[], scenario.length);
+    let row = |name| Row { name, exchanges: &exchanges, tally: &tally };
+    let rows = ["fixed pace", "ours, waiting, with quota signals"].map(row);
+
+    let pictures =
+        [timeline::draw(scenario, Duration::from_secs(180), &rows), bars::draw(scenario, &rows)];
+
+    for svg in pictures.map(Result::unwrap) {
+        let height: i32 = first_attribute(&svg, "height");
+        for row in &rows {
+            assert!(svg.contains(row.name), "{} is not named", row.name);
+        }
+        for shape in svg.lines().filter(|line| line.starts_with("<rect")) {
+            let (x, y) = (first_attribute(shape, "x"), first_attribute(shape, "y"));
+            let right = x + first_attribute(shape, "width");
+            let bottom = y + first_attribute(shape, "height");
+            assert!(x >= 0 && right <= WIDTH as i32, "{shape}");
+            assert!(y >= 0 && bottom <= height, "{shape}");
+        }
+        for y in svg.lines().filter(|line| line.starts_with("<text")) {
+            assert!(first_attribute(y, "y") <= height - 4, "{y}");
+        }
+    }
+}
+
+/// Returns the number of the first attribute of that name.
+fn first_attribute(svg: &str, name: &str) -> i32 {
+    let (_, rest) = svg.split_once(&format!(" {name}=\"")).unwrap();
+    rest.split_once('"').unwrap().0.parse().unwrap()
+}

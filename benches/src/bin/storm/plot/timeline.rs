@@ -1,0 +1,115 @@
+//! Who was answered what, and when: a line for each caller, a column for a second or so.
+
+use std::error::Error;
+use std::time::Duration;
+
+use super::{
+    Anchor, Canvas, Drawn, FAINT, MARGIN, NAMES, REFUSED, Row, SERVED, WIDTH, below_heading, fill,
+    picture, write_heading, write_legend, write_text,
+};
+use crate::scenario::Scenario;
+use crate::world::Exchange;
+
+/// The width of a column. In a picture of three minutes it is a second and a bit, so that
+/// a caller who asks each second leaves no gaps.
+const COLUMN: i32 = 4;
+/// How many columns the time shown is cut into.
+const COLUMNS: usize = ((WIDTH as i32 - NAMES - MARGIN) / COLUMN) as usize;
+
+/// The height of one strategy's part, as near as whole lines come to it.
+const PART: usize = 56;
+/// Between two parts.
+const GAP: i32 = 12;
+
+/// What a caller heard in the time of one column: the worst of it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Cell {
+    Nothing,
+    Served,
+    Refused,
+}
+
+/// Draws the first `shown` of each run.
+pub(super) fn draw(
+    scenario: &Scenario,
+    shown: Duration,
+    rows: &[Row<'_>],
+) -> Result<String, Box<dyn Error>> {
+    let lanes = rows
+        .iter()
+        .flat_map(|row| row.exchanges)
+        .map(|one| one.sender + 1)
+        .max()
+        .unwrap_or(1)
+        .min(PART);
+    let lane = (PART / lanes).clamp(1, 14) as i32;
+    let part = lanes as i32 * lane;
+    let top = below_heading(scenario.about);
+    let bottom = top + rows.len() as i32 * (part + GAP);
+    let height = bottom + 12 + MARGIN;
+    picture(height as u32, |canvas| {
+        let title = format!("{}: the first {}", scenario.name, length(shown));
+        write_heading(canvas, &title, scenario.about)?;
+        write_legend(canvas, 22)?;
+        write_scale(canvas, shown, (top, bottom))?;
+        for (row, y) in rows.iter().zip((top..).step_by((part + GAP) as usize)) {
+            let middle = y + part / 2;
+            write_text(canvas, row.name, (NAMES - 10, middle), 12, Anchor::Right)?;
+            fill(canvas, (NAMES, WIDTH as i32 - MARGIN), (y + part + 2, y + part + 3), FAINT)?;
+            for (number, cells) in cells(row.exchanges, lanes, shown).iter().enumerate() {
+                draw_lane(canvas, cells, y + number as i32 * lane, lane)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What each of `lanes` callers heard in each column; callers beyond share the lanes.
+pub(super) fn cells(exchanges: &[Exchange], lanes: usize, shown: Duration) -> Vec<Vec<Cell>> {
+    let mut cells = vec![vec![Cell::Nothing; COLUMNS]; lanes];
+    for one in exchanges.iter().take_while(|one| one.at < shown) {
+        let column = (one.at.as_secs_f64() / shown.as_secs_f64() * COLUMNS as f64) as usize;
+        let heard = if one.status.is_success() { Cell::Served } else { Cell::Refused };
+        let cell = &mut cells[one.sender % lanes][column.min(COLUMNS - 1)];
+        *cell = heard.max(*cell);
+    }
+    cells
+}
+
+/// Draws what one caller heard; neighbours that are alike are one rectangle.
+fn draw_lane(canvas: &Canvas<'_>, cells: &[Cell], y: i32, height: i32) -> Drawn {
+    let mut x = NAMES;
+    for run in cells.chunk_by(|one, next| one == next) {
+        let end = x + run.len() as i32 * COLUMN;
+        match run[0] {
+            Cell::Nothing => {}
+            Cell::Served => fill(canvas, (x, end), (y, y + height), SERVED)?,
+            Cell::Refused => fill(canvas, (x, end), (y, y + height), REFUSED)?,
+        }
+        x = end;
+    }
+    Ok(())
+}
+
+/// Draws the time: a line and a label every so often.
+fn write_scale(canvas: &Canvas<'_>, shown: Duration, (top, bottom): (i32, i32)) -> Drawn {
+    let step = [1, 5, 10, 30, 60, 300, 600].into_iter().find(|step| shown.as_secs() / step <= 8);
+    let step = step.unwrap_or(1800);
+    let wide = f64::from(COLUMNS as i32 * COLUMN);
+    for at in (0..=shown.as_secs()).step_by(step as usize) {
+        let x = NAMES + (at as f64 / shown.as_secs_f64() * wide) as i32;
+        fill(canvas, (x, x + 1), (top - 4, bottom), FAINT)?;
+        let anchor = if at == shown.as_secs() { Anchor::Right } else { Anchor::Middle };
+        write_text(canvas, &length(Duration::from_secs(at)), (x, bottom + 12), 12, anchor)?;
+    }
+    Ok(())
+}
+
+/// A length of time, in the unit that is read best.
+fn length(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "0".to_owned(),
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
