@@ -178,6 +178,9 @@ pub use service::RetryAfterBackoff;
 pub use upstream::Upstream;
 pub use waiting::{Waiting, WaitingFuture, WaitingLayer};
 
+#[cfg(any(doc, doctest))]
+pub mod _documentation;
+
 /// Runs the README's examples as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -79,3 +79,8 @@ pub use log::{Heard, Log};
 pub use server::Server;
 pub use stage::{Stage, say};
 pub use story::{Outcome, Story};
+
+/// Runs the program of the cookbook's recipe for gRPC as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cookbook/grpc.md")]
+struct Grpc;
