@@ -102,6 +102,37 @@ impl fmt::Debug for Head<'_> {
 /// Implement it to teach the layer an upstream's own manners, and fall back to
 /// [`standard`] for the rest. Each layer that uses it calls it once for each
 /// response, outside of all locks; so let its answer depend on the head alone.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use std::time::{Duration, SystemTime};
+/// use tower_retry_after::classify::{self, Classify, Head, Verdict};
+///
+/// /// Its outages come with a 503 and no word of when they end.
+/// struct Outages {
+///     usually_last: Duration,
+/// }
+///
+/// impl Classify for Outages {
+///     fn classify(&self, head: &Head<'_>) -> Verdict {
+///         match classify::standard(head) {
+///             Verdict::Neutral if head.status() == StatusCode::SERVICE_UNAVAILABLE => {
+///                 Verdict::RateLimited { hint: Some(self.usually_last) }
+///             }
+///             verdict => verdict,
+///         }
+///     }
+/// }
+///
+/// let outages = Outages { usually_last: Duration::from_secs(300) };
+/// let headers = HeaderMap::new();
+/// let head = |status| Head::new(status, &headers, SystemTime::UNIX_EPOCH);
+/// assert_eq!(
+///     outages.classify(&head(StatusCode::SERVICE_UNAVAILABLE)),
+///     Verdict::RateLimited { hint: Some(Duration::from_secs(300)) },
+/// );
+/// assert_eq!(outages.classify(&head(StatusCode::BAD_GATEWAY)), Verdict::Neutral);
+/// ```
 pub trait Classify: Send + Sync + 'static {
     /// Returns the verdict on a response.
     fn classify(&self, head: &Head<'_>) -> Verdict;

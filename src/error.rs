@@ -83,6 +83,34 @@ impl From<RateLimited> for Error {
 /// A call met a rate limit: it was held back, or sent and refused.
 ///
 /// Only a call whose [`reason`](Self::reason) is [`Reason::Refused`] was sent.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use tower::{ServiceExt, service_fn};
+/// use tower_layer::Layer;
+/// use tower_retry_after::{Reason, RetryAfterBackoffLayer};
+///
+/// async fn send(_: http::Request<()>) -> Result<http::Response<()>, std::io::Error> {
+///     let response = http::Response::builder().status(503).header("retry-after", "7200");
+///     Ok(response.body(()).unwrap())
+/// }
+///
+/// let client = RetryAfterBackoffLayer::new().layer(service_fn(send));
+/// let request = || http::Request::get("https://api.example/").body(()).unwrap();
+/// assert_eq!(client.clone().oneshot(request()).await.unwrap().status(), 503);
+///
+/// let error = client.oneshot(request()).await.unwrap_err();
+/// let limited = error.rate_limited().unwrap();
+/// assert_eq!(limited.upstream().to_string(), "https://api.example");
+/// assert_eq!(limited.reason(), Reason::Cooling);
+/// assert_eq!(limited.consecutive_failures(), 1);
+/// assert_eq!(limited.status().unwrap(), 503);
+/// assert_eq!(limited.hint(), Some(Duration::from_secs(7200))); // as sent
+/// assert_eq!(limited.retry_after(), Duration::from_secs(3600)); // within the ceiling
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RateLimited {
     pub(crate) upstream: Upstream,

@@ -87,6 +87,29 @@ pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
 /// Names the upstream of a request.
 ///
 /// Each layer that uses it calls it once for each call, outside of all locks.
+///
+/// ```
+/// use http::{HeaderMap, Uri};
+/// use tower_retry_after::Upstream;
+/// use tower_retry_after::key::{Head, Key};
+///
+/// /// All hosts of a provider count as one.
+/// struct ByProvider;
+///
+/// impl Key for ByProvider {
+///     fn upstream(&self, head: &Head<'_>) -> Upstream {
+///         match head.uri().host().and_then(|host| host.split_once('.')) {
+///             Some((_, "provider.example")) => Upstream::named("provider.example"),
+///             _ => head.origin(),
+///         }
+///     }
+/// }
+///
+/// let headers = HeaderMap::new();
+/// let name = |uri| ByProvider.upstream(&Head::new(&Uri::from_static(uri), &headers, None));
+/// assert_eq!(name("https://eu.provider.example/"), name("https://us.provider.example/"));
+/// assert_ne!(name("https://eu.example/"), name("https://us.example/"));
+/// ```
 pub trait Key: Send + Sync + 'static {
     /// Returns who the request goes to, as far as limits go.
     fn upstream(&self, head: &Head<'_>) -> Upstream;

@@ -140,6 +140,17 @@ impl fmt::Debug for RetryAfterBackoffLayer {
 /// Configures a [`RetryAfterBackoffLayer`].
 ///
 /// Every value is allowed; what makes no sense is clamped, as each method says.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_retry_after::{Ladder, RetryAfterBackoffLayer};
+///
+/// let layer = RetryAfterBackoffLayer::builder()
+///     .ladder(Ladder::new(Duration::from_secs(10), Duration::from_secs(600)))
+///     .jitter(0.1)
+///     .build();
+/// # let _ = layer;
+/// ```
 #[derive(Clone)]
 #[must_use = "a builder makes a layer when `build` is called"]
 pub struct RetryAfterBackoffLayerBuilder {

@@ -90,6 +90,9 @@
 //! - Observers are told outside all locks; watching changes nothing.
 //! - No response, however odd, makes it panic, wrap or wait without bound.
 //!
+//! Why all this is so, how other crates compare, what it withstands, and recipes that
+//! run: see [`_documentation`].
+//!
 //! # Testing your own code
 //!
 //! Deadlines are read from tokio's clock, so a test that pauses it sees hours of

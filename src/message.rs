@@ -23,6 +23,83 @@ use crate::upstream::Upstream;
 /// Implemented for [`http::Request`] and, with the feature `reqwest`, for
 /// `reqwest::Request`. For a client with a request type of its own, implement it
 /// for that type.
+///
+/// ```
+/// use std::borrow::Cow;
+///
+/// use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_retry_after::RetryAfterBackoffLayer;
+/// use tower_retry_after::message::{Incoming, Outgoing};
+///
+/// /// The client's own request: a name to be looked up.
+/// struct Lookup {
+///     uri: Uri,
+///     headers: HeaderMap,
+/// }
+///
+/// impl Outgoing for Lookup {
+///     fn method(&self) -> &Method {
+///         &Method::GET
+///     }
+///
+///     fn scheme(&self) -> Option<&str> {
+///         self.uri.scheme_str()
+///     }
+///
+///     fn authority(&self) -> Option<&str> {
+///         self.uri.authority().map(http::uri::Authority::as_str)
+///     }
+///
+///     fn uri(&self) -> Cow<'_, Uri> {
+///         Cow::Borrowed(&self.uri)
+///     }
+///
+///     fn headers(&self) -> &HeaderMap {
+///         &self.headers
+///     }
+///
+///     fn extensions(&self) -> Option<&Extensions> {
+///         None
+///     }
+/// }
+///
+/// /// And its own response.
+/// struct Found {
+///     status: StatusCode,
+///     headers: HeaderMap,
+/// }
+///
+/// impl Incoming for Found {
+///     fn status(&self) -> StatusCode {
+///         self.status
+///     }
+///
+///     fn headers(&self) -> &HeaderMap {
+///         &self.headers
+///     }
+///
+///     fn extensions(&self) -> Option<&Extensions> {
+///         None
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), tower_retry_after::Error> {
+/// async fn send(_: Lookup) -> Result<Found, std::io::Error> {
+///     Ok(Found { status: StatusCode::TOO_MANY_REQUESTS, headers: HeaderMap::new() })
+/// }
+///
+/// let client = ServiceBuilder::new().layer(RetryAfterBackoffLayer::new()).service(service_fn(send));
+/// let lookup = || Lookup {
+///     uri: Uri::from_static("https://names.example/tower"),
+///     headers: HeaderMap::new(),
+/// };
+/// assert_eq!(client.clone().oneshot(lookup()).await?.status, 429);
+/// assert!(client.oneshot(lookup()).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub trait Outgoing {
     /// Returns the method.
     fn method(&self) -> &Method;
@@ -55,6 +132,8 @@ pub trait Outgoing {
 /// Implemented for [`http::Response`] and, with the feature `reqwest`, for
 /// `reqwest::Response`. For a client with a response type of its own, implement it
 /// for that type.
+///
+/// [`Outgoing`] has an example of both.
 pub trait Incoming {
     /// Returns the status.
     fn status(&self) -> StatusCode;

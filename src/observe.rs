@@ -86,6 +86,34 @@ pub use crate::cooldowns::Trigger;
 ///
 /// Several are one: a pair, a `Vec`. An `Arc` of one is one, so that you can keep
 /// the other.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::Duration;
+/// use tower_retry_after::observe::{Event, Observer};
+/// use tower_retry_after::{Cooldowns, State, Upstream};
+///
+/// /// How many cooldowns there were.
+/// #[derive(Default)]
+/// struct Begun(AtomicU64);
+///
+/// impl Observer for Begun {
+///     fn on(&self, event: &Event<'_>) {
+///         match event {
+///             Event::Transition(transition) if transition.to() == State::Cooling => {
+///                 self.0.fetch_add(1, Ordering::Relaxed);
+///             }
+///             _ => {}
+///         }
+///     }
+/// }
+///
+/// let begun = Arc::new(Begun::default());
+/// let cooldowns = Cooldowns::builder().observer(Arc::clone(&begun)).build();
+/// cooldowns.cool(&Upstream::named("billing"), Duration::from_secs(90));
+/// assert_eq!(begun.0.load(Ordering::Relaxed), 1);
+/// ```
 pub trait Observer: Send + Sync + 'static {
     /// Takes note of an event. See [`observe`](self) for when and how it is called.
     fn on(&self, event: &Event<'_>);

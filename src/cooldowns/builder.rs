@@ -22,6 +22,20 @@ const DEFAULT_MAX_UPSTREAMS: usize = 65_536;
 const DEFAULT_FORGET_AFTER: Duration = Duration::from_secs(2 * 3600);
 
 /// Configures a table of cooldowns.
+///
+/// For a table that several layers share; one layer by itself makes its own.
+///
+/// ```
+/// use tower_retry_after::{Cooldowns, RetryAfterBackoffLayer, Upstream};
+///
+/// let cooldowns = Cooldowns::builder().max_upstreams(1_000).build();
+/// let polling = RetryAfterBackoffLayer::builder().cooldowns(cooldowns.clone()).build();
+/// let calls = RetryAfterBackoffLayer::builder().cooldowns(cooldowns).trust_hints(true).build();
+///
+/// let upstream = Upstream::named("billing");
+/// polling.cooldowns().cool(&upstream, std::time::Duration::from_secs(90));
+/// assert!(calls.cooldowns().get(&upstream).is_some());
+/// ```
 #[derive(Clone)]
 #[must_use = "a builder makes a table when `build` is called"]
 pub struct CooldownsBuilder {
