@@ -171,16 +171,25 @@ async fn an_operator_reads_what_a_real_server_said() {
     let server = Server::start(|_| (429, "1", "slow\tdown\n")).await;
     let backoff = layer();
     let client = ServiceBuilder::new()
-        .layer(RefusalErrorLayer::new(&backoff))
+        // Longer than any machine takes for a body that comes with the head.
+        .layer(RefusalErrorLayer::new(&backoff).body_timeout(secs(60)))
         .layer(backoff)
         .service(hyper_client());
 
     let error = client.oneshot(request(server.address)).await.unwrap_err();
 
-    let address = server.address;
+    let (address, limited) = (server.address, error.rate_limited().unwrap());
+    assert_eq!(limited.hint(), Some(secs(1)));
+    // What is left of that second, now that the body is read: less on a slow machine.
+    let left = limited.retry_after();
+    assert!((millis(1)..=secs(1)).contains(&left), "{left:?}");
+    let left = match left.as_nanos().div_ceil(1_000_000) {
+        1000 => "1s".to_owned(),
+        millis => format!("{millis}ms"),
+    };
     assert_eq!(
         error.to_string(),
-        format!("HTTP 429 from http://{address} (retry after 1s): slow\\tdown"),
+        format!("HTTP 429 from http://{address} (retry after {left}): slow\\tdown"),
     );
 }
 
