@@ -65,6 +65,8 @@
 pub mod github;
 pub mod grpc;
 pub mod kubernetes;
+#[cfg(unix)]
+pub mod nginx;
 
 mod answer;
 mod limiter;
