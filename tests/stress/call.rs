@@ -1,0 +1,181 @@
+//! Whatever a thread has out: a call, or one that waits for a chance.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll, Wake, Waker};
+
+use http::Response;
+use tower_retry_after::{Error, RateLimited, ResponseFuture, WaitingFuture};
+
+use crate::judge::add;
+use crate::peer::{HAPPENED, Happened, Peer, Plan, Reply};
+use crate::worker::Ground;
+
+type Request = http::Request<Plan>;
+
+/// A future on its way, judged at each step.
+pub(crate) struct Flight {
+    ground: Arc<Ground>,
+    table: usize,
+    upstream: usize,
+    way: Option<Way>,
+    woken: Arc<Woken>,
+    has_waited: bool,
+    is_sent: bool,
+}
+
+pub(crate) enum Way {
+    Rejecting(Pin<Box<ResponseFuture<Reply>>>),
+    Waiting(Pin<Box<WaitingFuture<Peer, Request>>>),
+    Ready(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Answered(u16),
+    Rejected(RateLimited),
+    Failed,
+    /// It waited for a chance, and has one.
+    Ready,
+}
+
+/// Whether it was told since it was polled last.
+pub(crate) struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+impl Flight {
+    /// Starts something; as that is a call, it may be sent at once.
+    pub(crate) fn start(
+        ground: &Arc<Ground>,
+        (table, upstream): (usize, usize),
+        start: impl FnOnce() -> Way,
+    ) -> Self {
+        let mut flight = Self {
+            ground: Arc::clone(ground),
+            table,
+            upstream,
+            way: None,
+            woken: Arc::new(Woken(AtomicBool::new(true))),
+            has_waited: false,
+            is_sent: false,
+        };
+        let way = flight.judged(|_| start());
+        flight.way = Some(way);
+        flight
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.is_sent
+    }
+
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.0.load(SeqCst)
+    }
+
+    pub(crate) fn is_call(&self) -> bool {
+        !matches!(self.way, Some(Way::Ready(_)))
+    }
+
+    /// Polls it by hand.
+    pub(crate) fn step(&mut self) -> Option<Outcome> {
+        self.woken.0.store(false, SeqCst);
+        let waker = Waker::from(Arc::clone(&self.woken));
+        match Pin::new(self).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Does a step, and judges what it did.
+    fn judged<T>(&mut self, step: impl FnOnce(&mut Option<Way>) -> T) -> T {
+        let ground = Arc::clone(&self.ground);
+        let judge = &ground.tables[self.table].judge;
+        let before = judge.before(self.upstream);
+        HAPPENED.set(Happened::default());
+        let outcome = step(&mut self.way);
+        let happened = HAPPENED.get();
+        if happened.sent {
+            self.is_sent = true;
+            judge.sent(self.upstream, &before, happened, &ground.clock);
+        }
+        if happened.answered {
+            judge.of(self.upstream).verdicts.end();
+        }
+        outcome
+    }
+
+    fn ended(&mut self, outcome: &Outcome) {
+        let table = &self.ground.tables[self.table];
+        let counts = &table.judge.counts;
+        match outcome {
+            Outcome::Answered(429 | 203) => {
+                add(&counts.refused);
+                let name = &table.upstreams[self.upstream].1;
+                table.judge.learn(self.upstream, name, &table.cooldowns(), &self.ground.clock);
+            }
+            Outcome::Rejected(limited) => {
+                assert!(!self.is_sent, "rejected, though it was sent");
+                assert!(!limited.retry_after().is_zero(), "whoever is told zero spins");
+                add(&counts.rejected);
+            }
+            Outcome::Answered(_) | Outcome::Failed | Outcome::Ready => {}
+        }
+        if self.has_waited {
+            add(&counts.waited);
+        }
+    }
+}
+
+impl Future for Flight {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let flight = self.get_mut();
+        let polled = flight.judged(|way| match way {
+            Some(Way::Rejecting(call)) => call.as_mut().poll(cx).map(Outcome::of),
+            Some(Way::Waiting(call)) => call.as_mut().poll(cx).map(Outcome::of),
+            Some(Way::Ready(ready)) => ready.as_mut().poll(cx).map(|()| Outcome::Ready),
+            None => Poll::Pending,
+        });
+        match &polled {
+            Poll::Pending => flight.has_waited |= !flight.is_sent,
+            Poll::Ready(outcome) => {
+                flight.way = None;
+                flight.ended(outcome);
+            }
+        }
+        polled
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Some(way) = self.way.take() else {
+            return;
+        };
+        if self.is_sent {
+            // What the call holds is given back.
+            let judge = &self.ground.tables[self.table].judge;
+            judge.of(self.upstream).verdicts.during(|| drop(way));
+        }
+    }
+}
+
+impl Outcome {
+    fn of(result: Result<Response<()>, Error>) -> Self {
+        match result {
+            Ok(response) => Self::Answered(response.status().as_u16()),
+            Err(Error::RateLimited(limited)) => Self::Rejected(limited),
+            Err(_) => Self::Failed,
+        }
+    }
+}

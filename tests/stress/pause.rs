@@ -1,0 +1,193 @@
+//! What must hold while all threads pause, and nothing is out but those who wait.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
+
+use tower_retry_after::{Reason, RetryAfterBackoff, State, Waiting};
+
+use crate::ALLOCATOR;
+use crate::call::{Flight, Outcome};
+use crate::judge::add;
+use crate::peer::{Answer, Peer};
+use crate::table::WIDTH;
+use crate::worker::{Ground, Yard, launch};
+
+/// How often those who wait may be passed over before they have to be through,
+/// each time for as long as nobody moves.
+const TURNS: u32 = 40;
+
+/// Judges the tables, and leaves them empty.
+pub(crate) async fn all(yard: &Yard, round: u64) {
+    let ground = &yard.ground;
+    ground.clock.follow().await;
+    let mut left = yard.take_left();
+    let mut caller = Caller::new(yard);
+    for table in 0..ground.tables.len() {
+        caller.nobody_is_probing(table);
+        caller.no_place_has_leaked(table);
+    }
+    if round.is_multiple_of(2) {
+        left.clear();
+        caller.whoever_was_cooling_is_probed().await;
+    } else {
+        whoever_waits_gets_through(yard, left).await;
+    }
+    drop(caller);
+    for table in &ground.tables {
+        clear(ground);
+        let cooldowns = table.cooldowns();
+        let shown = format!("{cooldowns:?}");
+        let is_empty = shown.contains("tracked: 0") && shown.contains("lines: 0");
+        assert!(cooldowns.is_empty() && is_empty, "{}: {shown}", table.judge);
+        table.judge.sum_up(table.kind.is_watched);
+    }
+    yard.bytes.lock().unwrap().push(ALLOCATOR.allocated());
+}
+
+/// Clears all upstreams of all tables.
+fn clear(ground: &Ground) {
+    for table in &ground.tables {
+        for (number, (_, upstream)) in table.upstreams.iter().enumerate() {
+            table.judge.of(number).clears.during(|| table.cooldowns().clear(upstream));
+        }
+    }
+}
+
+/// Nobody refuses any more, and all upstreams are Clear: then nobody waits.
+async fn whoever_waits_gets_through(yard: &Yard, mut left: Vec<Flight>) {
+    let Yard { ground, followed, .. } = yard;
+    ground.calm.store(true, SeqCst);
+    clear(ground);
+    poll_whoever_is_told(&mut left);
+    let forgotten = left.iter().filter(|flight| !flight.is_call()).count();
+    assert_eq!(forgotten, 0, "so many wait until a Clear upstream is ready");
+    // Of those with a call in hand, some may stand aside for a while.
+    for _ in 0..TURNS {
+        if left.is_empty() {
+            break;
+        }
+        ground.clock.pass(Duration::from_millis(250));
+        ground.clock.follow().await;
+        let latest = ground.clock.latest();
+        // All but this one.
+        while followed.iter().filter(|followed| followed.load(SeqCst) >= latest).count() + 1
+            < followed.len()
+        {
+            thread::yield_now();
+        }
+        poll_whoever_is_told(&mut left);
+    }
+    assert_eq!(left.len(), 0, "so many wait for Clear upstreams, and nobody tells them");
+    ground.calm.store(false, SeqCst);
+}
+
+fn poll_whoever_is_told(flights: &mut Vec<Flight>) {
+    let mut has_moved = true;
+    while has_moved {
+        has_moved = false;
+        flights.retain_mut(|flight| {
+            let is_woken = flight.is_woken();
+            has_moved |= is_woken;
+            !(is_woken && flight.step().is_some())
+        });
+    }
+}
+
+/// The only one that calls.
+struct Caller<'a> {
+    ground: &'a std::sync::Arc<Ground>,
+    clients: Vec<(RetryAfterBackoff<Peer>, Waiting<Peer>)>,
+}
+
+impl<'a> Caller<'a> {
+    fn new(yard: &'a Yard) -> Self {
+        let Ground { tables, calm, .. } = &*yard.ground;
+        let clients =
+            tables.iter().map(|table| (table.rejecting(calm), table.waiting(Duration::ZERO, calm)));
+        Self { ground: &yard.ground, clients: clients.collect() }
+    }
+
+    fn nobody_is_probing(&self, table: usize) {
+        let table = &self.ground.tables[table];
+        let shown = table.cooldowns().snapshot();
+        assert!(shown.len() <= table.kind.room, "{}: {} are in trouble", table.judge, shown.len());
+        let wedged = shown.iter().find(|info| info.state() == State::Probing);
+        assert!(wedged.is_none(), "{}: no probe is out, but {wedged:?}", table.judge);
+    }
+
+    /// As many calls find room as there are places; and so many places there are as
+    /// successes are missing until the upstream is Clear.
+    fn no_place_has_leaked(&mut self, number: usize) {
+        let table = &self.ground.tables[number];
+        for upstream in 0..table.upstreams.len() {
+            if self.state(number, upstream) != Some(State::Reopening) {
+                continue;
+            }
+            let mut out = Vec::new();
+            while let Ok(call) = self.hang((number, upstream)) {
+                out.push(call);
+                assert!(out.len() <= 64, "{}, upstream {upstream} has no bound", table.judge);
+            }
+            let places = out.len();
+            drop(out);
+            let mut successes = 0;
+            while self.state(number, upstream) == Some(State::Reopening) {
+                self.succeed((number, upstream));
+                successes += 1;
+            }
+            let missing = (WIDTH as usize + 1).checked_sub(places + successes);
+            assert_eq!(missing, Some(0), "{}, upstream {upstream}: {places} places", table.judge);
+            add(&table.judge.counts.widths);
+        }
+    }
+
+    /// Time jumps past all cooldowns: one call is let through, and none other; if
+    /// it is given up, the next.
+    async fn whoever_was_cooling_is_probed(&mut self) {
+        let ground = self.ground;
+        let all = ground.tables.iter().flat_map(|table| {
+            let snapshot = table.cooldowns().snapshot();
+            snapshot.iter().map(|info| ground.clock.at(info.until())).max()
+        });
+        let latest = ground.clock.latest();
+        let jump = all.max().unwrap_or(latest).saturating_sub(latest);
+        ground.clock.pass(Duration::from_nanos(jump));
+        ground.clock.follow().await;
+        for (number, table) in ground.tables.iter().enumerate() {
+            for upstream in 0..table.upstreams.len() {
+                if self.state(number, upstream) != Some(State::Cooling) {
+                    continue;
+                }
+                let place = (number, upstream);
+                let who = format!("{}, upstream {upstream}", table.judge);
+                let probe = self.hang(place).unwrap_or_else(|why| panic!("{who}: {why:?}"));
+                assert!(matches!(self.hang(place), Err(Reason::Probing)), "{who}: a second probe");
+                drop(probe);
+                self.succeed(place);
+                assert_eq!(self.state(number, upstream), Some(State::Reopening), "{who}");
+            }
+        }
+    }
+
+    fn state(&self, table: usize, upstream: usize) -> Option<State> {
+        let table = &self.ground.tables[table];
+        table.cooldowns().get(&table.upstreams[upstream].1).map(|info| info.state())
+    }
+
+    /// Makes a call that hangs; fails if it is rejected.
+    fn hang(&mut self, place: (usize, usize)) -> Result<Flight, Reason> {
+        let mut call = launch(self.ground, &mut self.clients, place, (Answer::Never, 0), false);
+        match call.step() {
+            None => Ok(call),
+            Some(Outcome::Rejected(limited)) => Err(limited.reason()),
+            Some(other) => panic!("it was to hang: {other:?}"),
+        }
+    }
+
+    fn succeed(&mut self, place: (usize, usize)) {
+        let mut call = launch(self.ground, &mut self.clients, place, (Answer::Good, 0), false);
+        let outcome = call.step();
+        assert!(matches!(outcome, Some(Outcome::Answered(200))), "{place:?}: {outcome:?}");
+    }
+}
