@@ -22,10 +22,10 @@ mod chance;
 mod clock;
 #[path = "stress/judge.rs"]
 mod judge;
-#[path = "stress/peer.rs"]
-mod peer;
 #[path = "stress/pause.rs"]
 mod pause;
+#[path = "stress/peer.rs"]
+mod peer;
 #[path = "stress/table.rs"]
 mod table;
 #[path = "stress/worker.rs"]
@@ -52,7 +52,7 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 const THREADS: usize = 4;
 
 /// Calls where nobody asks for more: a few seconds in a debug build.
-const CALLS: u64 = 200_000;
+const CALLS: u64 = 150_000;
 
 /// What may stay behind for good: thread-locals of dependencies, and the harness.
 const LEFT_BEHIND: usize = 256 * 1024;
@@ -72,9 +72,8 @@ fn nothing_that_threads_do_to_each_other_wedges_or_leaks_anything() {
     let calls = asked_for("STRESS_CALLS").unwrap_or(CALLS);
     let seed = asked_for("STRESS_SEED").unwrap_or_else(|| RandomState::new().hash_one(0_u8));
     let release = if cfg!(debug_assertions) { "" } else { " --release" };
-    let replay = format!(
-        "STRESS_SEED={seed} STRESS_CALLS={calls} cargo test{release} --test stress"
-    );
+    let replay =
+        format!("STRESS_SEED={seed} STRESS_CALLS={calls} cargo test{release} --test stress");
     say(&format!("stress: {replay}"));
     // The others wait for whoever panics: the process has to end.
     let default_hook = panic::take_hook();
@@ -97,6 +96,7 @@ fn nothing_that_threads_do_to_each_other_wedges_or_leaks_anything() {
     });
     say(&format!("stress: {}", yard.report()));
     yard.assert_well_mixed();
+    yard.assert_bounded();
     drop(yard);
 
     let left = ALLOCATOR.allocated().saturating_sub(bytes_before);

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
 
 use http::Response;
-use tower_retry_after::{Error, RateLimited, ResponseFuture, WaitingFuture};
+use tower_retry_after::{Error, RateLimited, ResponseFuture, State, WaitingFuture};
 
-use crate::judge::add;
+use crate::judge::{Before, add};
 use crate::peer::{HAPPENED, Happened, Peer, Plan, Reply};
 use crate::worker::Ground;
 
@@ -25,6 +25,8 @@ pub(crate) struct Flight {
     woken: Arc<Woken>,
     has_waited: bool,
     is_sent: bool,
+    /// What was known before it was sent as the probe.
+    probe: Option<Before>,
 }
 
 pub(crate) enum Way {
@@ -67,6 +69,7 @@ impl Flight {
             woken: Arc::new(Woken(AtomicBool::new(true))),
             has_waited: false,
             is_sent: false,
+            probe: None,
         };
         let way = flight.judged(|_| start());
         flight.way = Some(way);
@@ -106,8 +109,12 @@ impl Flight {
         if happened.sent {
             self.is_sent = true;
             judge.sent(self.upstream, &before, happened, &ground.clock);
+            self.probe = Some(before).filter(|_| happened.state == Some(State::Probing));
         }
         if happened.answered {
+            if let Some(before) = self.probe.take() {
+                judge.probe_answered(self.upstream, &before, happened);
+            }
             judge.of(self.upstream).verdicts.end();
         }
         outcome

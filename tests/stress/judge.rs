@@ -134,7 +134,12 @@ impl Span {
 }
 
 impl Judge {
-    pub(crate) fn new(name: &'static str, upstreams: usize, has_room: bool, lease: Duration) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        upstreams: usize,
+        has_room: bool,
+        lease: Duration,
+    ) -> Self {
         Self {
             name,
             has_room,
@@ -199,8 +204,25 @@ impl Judge {
         probes.push(Probe { at, verdicts });
     }
 
+    /// Judges the answer to a probe that nothing else can have ended, be it the next:
+    /// it counts, whatever it is.
+    pub(crate) fn probe_answered(&self, upstream: usize, before: &Before, happened: Happened) {
+        let is_undisturbed = before
+            .verdicts
+            .is_some_and(|verdicts| self.of(upstream).verdicts.begun() == verdicts + 1);
+        if self.lease >= LONG && is_undisturbed && !happened.is_change {
+            self.suspect(upstream, before.hold.displaced, "a probe's verdict was lost".into());
+        }
+    }
+
     /// Looks for a cooldown that nothing but a clearing hand can end.
-    pub(crate) fn learn(&self, number: usize, upstream: &Upstream, table: &Cooldowns, clock: &Clock) {
+    pub(crate) fn learn(
+        &self,
+        number: usize,
+        upstream: &Upstream,
+        table: &Cooldowns,
+        clock: &Clock,
+    ) {
         let known = self.of(number);
         let Some(clears) = known.clears.quiet() else {
             return;
@@ -229,7 +251,10 @@ impl Judge {
     /// Hears what the table tells.
     pub(crate) fn hear(&self, event: &Event<'_>) {
         match event {
-            Event::Transition(transition) => self.note(transition),
+            Event::Transition(transition) => {
+                Happened::note(|happened| happened.is_change = true);
+                self.note(transition);
+            }
             Event::Admitted(admitted) => {
                 let state = admitted.state();
                 Happened::note(|happened| happened.state = Some(state));
@@ -269,6 +294,11 @@ impl Judge {
                 State::Reopening => {
                     matches!(from, State::Probing | State::Cooling) && by == Trigger::Succeeded
                 }
+                // A burst is one rung: where no probe is overdue, whatever is out while
+                // the upstream cools was sent before.
+                State::Cooling if from == State::Cooling && self.lease >= LONG => {
+                    by == Trigger::Cooled
+                }
                 _ => true,
             };
             assert!(is_lawful, "{self}, upstream {upstream}: {from} to {to}, {by}");
@@ -276,6 +306,8 @@ impl Judge {
             probes[upstream] += u64::from(by == Trigger::ProbeSent);
         }
         self.judged.store(number, SeqCst);
+        let is_clear = states.iter().all(|&state| state == State::Clear);
+        assert!(is_clear, "{self}: that an upstream is Clear was not told");
         for (upstream, known) in self.known.iter().enumerate() {
             assert_eq!(
                 known.verdicts.quiet(),

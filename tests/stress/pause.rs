@@ -1,5 +1,6 @@
 //! What must hold while all threads pause, and nothing is out but those who wait.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
@@ -12,10 +13,6 @@ use crate::judge::add;
 use crate::peer::{Answer, Peer};
 use crate::table::WIDTH;
 use crate::worker::{Ground, Yard, launch};
-
-/// How often those who wait may be passed over before they have to be through,
-/// each time for as long as nobody moves.
-const TURNS: u32 = 40;
 
 /// Judges the tables, and leaves them empty.
 pub(crate) async fn all(yard: &Yard, round: u64) {
@@ -31,7 +28,7 @@ pub(crate) async fn all(yard: &Yard, round: u64) {
         left.clear();
         caller.whoever_was_cooling_is_probed().await;
     } else {
-        whoever_waits_gets_through(yard, left).await;
+        whoever_waits_gets_through(yard, left);
     }
     drop(caller);
     for table in &ground.tables {
@@ -54,44 +51,31 @@ fn clear(ground: &Ground) {
     }
 }
 
-/// Nobody refuses any more, and all upstreams are Clear: then nobody waits.
-async fn whoever_waits_gets_through(yard: &Yard, mut left: Vec<Flight>) {
+/// Nobody refuses any more, and all upstreams are Clear: then nobody waits, and no
+/// time has to pass for that.
+fn whoever_waits_gets_through(yard: &Yard, mut left: Vec<Flight>) {
     let Yard { ground, followed, .. } = yard;
+    // All timers that are due have gone off, but for this thread's own.
+    let latest = ground.clock.latest();
+    let has_followed = |at: &&AtomicU64| at.load(SeqCst) >= latest;
+    while followed.iter().filter(has_followed).count() + 1 < followed.len() {
+        thread::yield_now();
+    }
     ground.calm.store(true, SeqCst);
     clear(ground);
-    poll_whoever_is_told(&mut left);
-    let forgotten = left.iter().filter(|flight| !flight.is_call()).count();
-    assert_eq!(forgotten, 0, "so many wait until a Clear upstream is ready");
-    // Of those with a call in hand, some may stand aside for a while.
-    for _ in 0..TURNS {
-        if left.is_empty() {
-            break;
-        }
-        ground.clock.pass(Duration::from_millis(250));
-        ground.clock.follow().await;
-        let latest = ground.clock.latest();
-        // All but this one.
-        while followed.iter().filter(|followed| followed.load(SeqCst) >= latest).count() + 1
-            < followed.len()
-        {
-            thread::yield_now();
-        }
-        poll_whoever_is_told(&mut left);
-    }
-    assert_eq!(left.len(), 0, "so many wait for Clear upstreams, and nobody tells them");
-    ground.calm.store(false, SeqCst);
-}
-
-fn poll_whoever_is_told(flights: &mut Vec<Flight>) {
     let mut has_moved = true;
     while has_moved {
         has_moved = false;
-        flights.retain_mut(|flight| {
+        left.retain_mut(|flight| {
             let is_woken = flight.is_woken();
             has_moved |= is_woken;
             !(is_woken && flight.step().is_some())
         });
     }
+    ground.calm.store(false, SeqCst);
+    let calls = left.iter().filter(|flight| flight.is_call()).count();
+    let others = left.len() - calls;
+    assert_eq!((calls, others), (0, 0), "calls, and others, that wait for Clear upstreams");
 }
 
 /// The only one that calls.

@@ -49,10 +49,12 @@ pub(crate) struct Happened {
     pub(crate) state: Option<State>,
     /// It was answered, and its verdict goes into the table.
     pub(crate) answered: bool,
+    /// The upstream's state has changed by that, where somebody watches.
+    pub(crate) is_change: bool,
 }
 
 impl Happened {
-    const NOTHING: Self = Self { sent: false, state: None, answered: false };
+    const NOTHING: Self = Self { sent: false, state: None, answered: false, is_change: false };
 
     pub(crate) fn note(change: impl FnOnce(&mut Self)) {
         let mut happened = HAPPENED.get();

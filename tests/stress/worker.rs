@@ -1,11 +1,9 @@
 //! What one thread does: it calls, and does everything else that one can do.
 
 use std::fmt::Write;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Barrier, atomic};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
@@ -95,7 +93,11 @@ impl Yard {
 
     /// Says how often what happened.
     pub(crate) fn report(&self) -> String {
-        let mut text = format!("{} calls, {} tasks aborted", self.claimed.load(SeqCst), self.aborted.load(SeqCst));
+        let mut text = format!(
+            "{} calls, {} tasks aborted",
+            self.claimed.load(SeqCst),
+            self.aborted.load(SeqCst)
+        );
         for table in &self.ground.tables {
             let counts = &table.judge.counts;
             let count = |count: &AtomicU64| count.load(SeqCst);
@@ -116,6 +118,11 @@ impl Yard {
                 count(&counts.widths),
             );
         }
+        let (earlier, later) = self.most_bytes();
+        let _ = write!(
+            text,
+            "\n  bytes at pauses: {earlier} at most in the first half, {later} in the second"
+        );
         text
     }
 
@@ -123,13 +130,28 @@ impl Yard {
     pub(crate) fn assert_well_mixed(&self) {
         for table in &self.ground.tables {
             let counts = &table.judge.counts;
-            let all = [&counts.sent, &counts.rejected, &counts.waited, &counts.refused, &counts.holds];
+            let all =
+                [&counts.sent, &counts.rejected, &counts.waited, &counts.refused, &counts.holds];
             let enough = self.calls / 5000;
             assert!(all.iter().all(|count| count.load(SeqCst) > enough), "{}", self.report());
             let watched = [&counts.probes, &counts.places, &counts.paired];
             let happened = watched.iter().all(|count| count.load(SeqCst) > enough);
             assert!(happened || !table.kind.is_watched, "{}", self.report());
         }
+    }
+
+    /// Returns how many bytes were in use at a pause, at most, in either half.
+    fn most_bytes(&self) -> (usize, usize) {
+        let bytes = lock(&self.bytes);
+        let (earlier, later) = bytes.split_at(bytes.len() / 2);
+        let most = |bytes: &[usize]| bytes.iter().copied().max().unwrap_or_default();
+        (most(earlier), most(later))
+    }
+
+    /// What is forgotten is let go of: a longer run needs no more memory.
+    pub(crate) fn assert_bounded(&self) {
+        let (earlier, later) = self.most_bytes();
+        assert!(later < earlier + earlier / 4, "{}", self.report());
     }
 
     fn rounds(&self) -> u64 {
@@ -180,7 +202,6 @@ pub(crate) fn run(yard: &Yard, number: usize) {
         }
     });
     yard.is_over.store(true, SeqCst);
-    atomic::fence(SeqCst);
 }
 
 struct Worker<'a> {
@@ -233,7 +254,11 @@ impl<'a> Worker<'a> {
             90..96 => Answer::Failure,
             _ => Answer::Never,
         };
-        let polls = if self.chance.once_in(2) { 0 } else { 1 + u32::try_from(self.chance.below(4)).unwrap() };
+        let polls = if self.chance.once_in(2) {
+            0
+        } else {
+            1 + u32::try_from(self.chance.below(4)).unwrap()
+        };
         let is_patient = self.chance.once_in(3);
         let mut flight =
             launch(&self.yard.ground, &mut self.clients, place, (answer, polls), is_patient);
@@ -347,8 +372,7 @@ pub(crate) fn launch(
 ) -> Flight {
     let (table, upstream) = place;
     let Table { judge, upstreams, .. } = &ground.tables[table];
-    let mut request =
-        Request::new(Plan { judge: Arc::clone(judge), upstream, answer, polls });
+    let mut request = Request::new(Plan { judge: Arc::clone(judge), upstream, answer, polls });
     *request.uri_mut() = upstreams[upstream].0.clone();
     let (rejecting, waiting) = &mut clients[table];
     let mut cx = Context::from_waker(Waker::noop());
