@@ -88,7 +88,7 @@ impl CooldownsBuilder {
         let shared = Shared {
             table: Table::new(self.max_upstreams, self.forget_after),
             born: ambient::earlier(ambient::now(), self.forget_after),
-            waiters: Waiters::default(),
+            waiters: Waiters::new(),
             lines: Lines::new(),
             watch: Watch::new(self.observer),
         };

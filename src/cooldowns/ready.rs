@@ -5,15 +5,14 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::Cooldowns;
 use crate::ambient;
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Notify, Ordering, Semaphore, timeout_at};
 use crate::upstream::Upstream;
 
 /// How long the next waiter stands back for the one that was woken before it.
@@ -23,8 +22,8 @@ use crate::upstream::Upstream;
 const TURN: Duration = Duration::from_secs(1);
 
 /// The queues of all upstreams.
-#[derive(Debug, Default)]
-pub(super) struct Waiters {
+#[derive(Debug)]
+pub(crate) struct Waiters {
     /// How many queues there are, so that changes cost nothing while nobody waits.
     count: AtomicUsize,
     queues: Mutex<Queues>,
@@ -56,9 +55,13 @@ struct Woken {
 }
 
 impl Waiters {
+    pub(crate) fn new() -> Self {
+        Self { count: AtomicUsize::new(0), queues: Mutex::new(Queues::new()) }
+    }
+
     /// Tells the upstream's waiters that its state may have changed.
     #[inline]
-    pub(super) fn changed(&self, upstream: &Upstream) {
+    pub(crate) fn changed(&self, upstream: &Upstream) {
         if self.count.load(Ordering::Acquire) > 0 {
             self.tell(upstream);
         }
@@ -73,7 +76,7 @@ impl Waiters {
     }
 
     /// Tells all waiters that their upstream may have changed.
-    pub(super) fn all_changed(&self) {
+    pub(crate) fn all_changed(&self) {
         let queues: Vec<Arc<Queue>> =
             self.queues().values().map(|standing| Arc::clone(&standing.queue)).collect();
         for queue in queues {
@@ -81,7 +84,7 @@ impl Waiters {
         }
     }
 
-    pub(super) async fn wait(&self, cooldowns: &Cooldowns, upstream: &Upstream) {
+    pub(crate) async fn wait(&self, cooldowns: &Cooldowns, upstream: &Upstream) {
         if cooldowns.get(upstream).is_none() {
             return;
         }
@@ -160,7 +163,7 @@ impl Queue {
 
 /// What a call to an upstream would meet.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Outlook {
+pub(crate) enum Outlook {
     /// It would be sent, and so would any other.
     Clear,
     /// It would be sent, for now.

@@ -20,8 +20,10 @@
 //! (`map.rs`): a look-up that finds an entry sees what was written before its
 //! insertion, one that finds nothing has learned nothing.
 //!
-//! *The queue behind `Cooldowns::ready`*, which stands on tokio's; *the services and
-//! their futures*, which share nothing but the table and the lines.
+//! *tokio's `Notify` and `Semaphore`*, on which the queue behind `Cooldowns::ready`
+//! stands. In their place stand some that promise no more than tokio documents
+//! (`turns.rs`). *The services and their futures*, which share nothing but the table
+//! and the lines.
 //!
 //! *Long runs.* Threads are interrupted three times in a run at most, twice in
 //! the larger models; more than three threads never meet. `LOOM_MAX_PREEMPTIONS`
@@ -71,6 +73,7 @@ pub mod world;
 mod ambient;
 mod map;
 mod sync;
+mod turns;
 
 #[path = "../../../src"]
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "the crate uses more of them")]
@@ -87,6 +90,7 @@ mod cooldowns {
     pub(crate) mod cell;
     pub(crate) mod changes;
     pub(crate) mod line;
+    pub(crate) mod ready;
     pub(crate) mod table;
     mod trigger;
 

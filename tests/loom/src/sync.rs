@@ -1,4 +1,4 @@
-//! The parts of `std` that the model checker swaps for its own, swapped.
+//! The parts of `std` and tokio that the model checker swaps for its own, swapped.
 //!
 //! *Why are loom's atomics wrapped?* loom (0.7) notes for each atomic who came
 //! last, and tries the other order where a store meets another thread's load.
@@ -10,6 +10,8 @@
 use loom::sync::atomic;
 pub(crate) use loom::sync::atomic::{Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+pub(crate) use crate::turns::{Notify, Semaphore, timeout_at};
 
 macro_rules! atomic {
     ($name:ident, $word:ty) => {

@@ -6,5 +6,6 @@ mod forgetting;
 mod neighbours;
 mod notices;
 mod probes;
+mod ready;
 mod reopening;
 mod waiting;
