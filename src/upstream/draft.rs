@@ -65,13 +65,12 @@ impl Draft {
     }
 
     fn push_authority(&mut self, authority: &str, default_port: Option<&str>) {
-        let (host, port) = split_port(without_credentials(authority));
-        let port = without_leading_zeros(port);
+        let (host, port) = without_idle_ports(without_credentials(authority), default_port);
         match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(address) => self.push_address(address),
             None => self.push(host),
         }
-        if !port.is_empty() && Some(port) != default_port {
+        if !port.is_empty() {
             self.push(":");
             self.push(port);
         }
@@ -125,6 +124,22 @@ pub(super) fn split_port(host: &str) -> (&str, &str) {
     match host.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
         Some(_) | None => (host, ""),
+    }
+}
+
+/// Splits the port off, where it is there and not the scheme's own; those that mean
+/// nothing are cut, all of them, so that a normal name stays as it is.
+fn without_idle_ports<'a>(mut host: &'a str, default: Option<&str>) -> (&'a str, &'a str) {
+    loop {
+        let (rest, port) = split_port(host);
+        let port = without_leading_zeros(port);
+        if rest.len() == host.len() {
+            return (host, "");
+        }
+        if !port.is_empty() && Some(port) != default {
+            return (rest, port);
+        }
+        host = rest;
     }
 }
 

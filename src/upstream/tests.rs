@@ -46,6 +46,18 @@ fn an_origin_is_written_one_way() {
 }
 
 #[test]
+fn a_normal_name_stays_as_it_is_when_it_is_made_normal_again() {
+    for host in ["a", "a:", "a::", ":::", "a:8", "a::8", "a:80:", "[::1]::", "[::", "me@a::"] {
+        for scheme in [None, Some("http"), Some("wss")] {
+            let once = Draft::origin(scheme, host).upstream();
+            let rest = once.text().split_once("://").map_or(once.text(), |(_, rest)| rest);
+            let again = Draft::origin(scheme, rest).upstream();
+            assert_eq!(again, once, "{host} under {scheme:?}");
+        }
+    }
+}
+
+#[test]
 fn ipv6_addresses_are_written_the_short_way() {
     for (uri, name) in [
         ("http://[::1]", "http://[::1]"),
