@@ -184,7 +184,7 @@ pub use waiting::{Waiting, WaitingFuture, WaitingLayer};
 #[cfg(any(doc, doctest))]
 pub mod _documentation;
 
-/// Runs the README's examples as tests.
-#[cfg(doctest)]
+/// Runs the README's examples as tests, where its default feature is on.
+#[cfg(all(doctest, feature = "schedule"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
