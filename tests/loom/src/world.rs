@@ -25,7 +25,7 @@ pub struct World {
     table: Arc<Table>,
     rules: Rules,
     /// What was told, where somebody watches; nor is this.
-    told: Option<Arc<Mutex<Vec<Told>>>>,
+    told: Option<Arc<Mutex<Vec<(Upstream, Told)>>>>,
 }
 
 /// A change as it was told: its number, and the states before and after.
@@ -80,10 +80,18 @@ impl World {
         Self { told: Some(Arc::default()), ..self }
     }
 
-    /// Returns what was told, by its numbers.
-    pub fn told(&self) -> Vec<Told> {
+    /// The same, where a Reopening upstream admits no more than that many.
+    #[must_use]
+    pub fn reopening_to(self, reopen_width: u32) -> Self {
+        Self { rules: Rules { reopen_width, ..self.rules }, ..self }
+    }
+
+    /// Returns what was told of an upstream, by its numbers.
+    pub fn told_of(&self, upstream: &Upstream) -> Vec<Told> {
         let told = self.told.iter().flat_map(|told| {
-            std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner))
+            let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let told = told.iter().filter(|(of, _)| of == upstream);
+            told.map(|(_, told)| *told).collect::<Vec<Told>>()
         });
         let mut told: Vec<Told> = told.collect();
         told.sort_unstable();
@@ -96,11 +104,9 @@ impl World {
         let outcome = step(&mut changes);
         if let Some(told) = &self.told {
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.extend(
-                changes
-                    .into_iter()
-                    .map(|change| (change.number, word(change.from), word(change.to.phase))),
-            );
+            told.extend(changes.into_iter().map(|change| {
+                (change.upstream, (change.number, word(change.from), word(change.to.phase)))
+            }));
         }
         outcome
     }
@@ -152,6 +158,11 @@ impl World {
     /// Returns what is known of an upstream.
     pub fn known(&self, upstream: &Upstream, now: u64) -> Known {
         self.table.get(upstream, at(now)).map_or(Known::Clear, Known::of)
+    }
+
+    /// Returns what a snapshot shows, whatever goes on meanwhile.
+    pub fn shown(&self, now: u64) -> Vec<Known> {
+        self.table.all(at(now)).into_iter().map(|(_, state)| Known::of(state)).collect()
     }
 
     /// Returns how many entries there are.
@@ -227,6 +238,12 @@ impl Permit {
     /// The upstream refuses and asks for that many seconds.
     pub fn refused_for(self, hint: u64, now: u64) {
         self.refused_with(Some(Duration::from_secs(hint)), now);
+    }
+
+    /// The upstream answers, for the last time in that many seconds.
+    pub fn exhausted(self, reset: u64, now: u64) {
+        let reset = Duration::from_secs(reset);
+        self.settle(Ending::Exhausted { reset, sample: 0.0 }, now);
     }
 
     /// The upstream answers.

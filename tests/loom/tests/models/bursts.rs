@@ -107,3 +107,69 @@ fn a_burst_in_a_reopening_upstream_is_one_rung() {
 
     assert_eq!(endings, BTreeSet::from([false, true]));
 }
+
+#[test]
+fn of_two_hands_the_longer_holds_and_one_entry_stands() {
+    let endings = endings(|| {
+        let world = World::with_room_for(8);
+        let upstream = Upstream::named("a");
+        let (hand, same) = (world.clone(), upstream.clone());
+
+        race(move || hand.cool(&same, 60, 0), || world.cool(&upstream, 90, 0));
+
+        (world.known(&upstream, 0), world.entries(0))
+    });
+
+    assert_eq!(endings, BTreeSet::from([(Known::Cooling(0, 90), 1)]));
+}
+
+#[test]
+fn a_first_refusal_that_meets_a_cooling_hand_is_the_first_rung_or_belongs_to_its_past() {
+    let endings = endings(|| {
+        let world = World::with_room_for(8);
+        let upstream = Upstream::named("a");
+        let call = world.call(&upstream, 0).permit();
+        let (hand, same) = (world.clone(), upstream.clone());
+
+        race(move || hand.cool(&same, 90, 0), move || call.refused(0));
+
+        (world.known(&upstream, 0), world.entries(0))
+    });
+
+    let expected = [(Known::Cooling(0, 90), 1), (Known::Cooling(1, 90), 1)];
+    assert_eq!(endings, BTreeSet::from(expected));
+}
+
+#[test]
+fn a_first_refusal_that_meets_the_last_of_a_quota_begins_one_cooldown() {
+    let endings = endings(|| {
+        let world = World::with_room_for(8);
+        let upstream = Upstream::named("a");
+        let (last, refused) =
+            (world.call(&upstream, 0).permit(), world.call(&upstream, 0).permit());
+
+        race(move || last.exhausted(90, 0), move || refused.refused(0));
+
+        (world.known(&upstream, 0), world.entries(0))
+    });
+
+    let expected = [(Known::Cooling(0, 90), 1), (Known::Cooling(1, 90), 1)];
+    assert_eq!(endings, BTreeSet::from(expected));
+}
+
+#[test]
+fn a_burst_that_is_cleared_in_between_is_never_more_than_one_rung() {
+    let endings = endings_within(1, || {
+        let world = World::with_room_for(8);
+        let upstream = Upstream::named("a");
+        let (one, two) = (world.call(&upstream, 0).permit(), world.call(&upstream, 0).permit());
+        let (hand, same) = (world.clone(), upstream.clone());
+
+        race(move || hand.clear(&same), || race(move || one.refused(0), move || two.refused(0)));
+
+        (world.known(&upstream, 0), world.entries(0))
+    });
+
+    let expected = [(Known::Clear, 0), (Known::Cooling(1, 60), 1)];
+    assert_eq!(endings, BTreeSet::from(expected));
+}

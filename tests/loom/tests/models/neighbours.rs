@@ -64,3 +64,42 @@ fn who_has_heard_of_a_neighbours_refusal_still_belongs_to_its_own_burst() {
 
     assert_eq!(endings, BTreeSet::from([false, true]));
 }
+
+#[test]
+fn who_forgets_one_upstream_lets_nobody_through_to_another() {
+    let endings = endings(|| {
+        let world = World::with_room_for(8);
+        let (one, two) = (Upstream::named("a"), Upstream::named("b"));
+        world.cool(&one, 60, 0);
+        world.cool(&two, 60, 0);
+        let hand = world.clone();
+
+        let ((), met) = race(move || hand.clear(&one), || world.call(&two, 0));
+
+        (met.word(), world.entries(0))
+    });
+
+    assert_eq!(endings, BTreeSet::from([("cooling", 1)]));
+}
+
+#[test]
+fn who_cools_one_upstream_as_the_last_other_is_forgotten_is_counted() {
+    let endings = endings(|| {
+        let world = World::with_room_for(8);
+        let (one, two) = (Upstream::named("a"), Upstream::named("b"));
+        world.cool(&one, 60, 0);
+        let hand = world.clone();
+
+        let ((), met) = race(
+            move || hand.clear(&one),
+            || {
+                world.cool(&two, 60, 0);
+                world.call(&two, 0)
+            },
+        );
+
+        (met.word(), world.entries(0))
+    });
+
+    assert_eq!(endings, BTreeSet::from([("cooling", 1)]));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tower_retry_after_loom::Upstream;
 use tower_retry_after_loom::race::{endings, endings_within, race};
-use tower_retry_after_loom::world::{Known, Permit, World};
+use tower_retry_after_loom::world::{FORGET_AFTER, Known, Permit, World};
 
 /// A table with one upstream, Reopening since 100.
 fn reopening() -> (World, Upstream) {
@@ -123,4 +123,117 @@ fn a_refusal_that_meets_a_success_cools_the_upstream() {
     });
 
     assert_eq!(endings, BTreeSet::from([Known::Cooling(1, 160)]));
+}
+
+/// The same in a table whose upstreams are Clear when they would admit three.
+fn nearly_clear() -> (World, Upstream) {
+    let world = World::with_room_for(8).reopening_to(2);
+    let upstream = Upstream::named("a");
+    world.reopen(&upstream, 100);
+    (world, upstream)
+}
+
+#[test]
+fn a_caller_that_meets_the_success_that_clears_holds_nothing_of_what_is_gone() {
+    let endings = endings(|| {
+        let (world, upstream) = nearly_clear();
+        let last = place(&world, &upstream);
+        let (other, same) = (world.clone(), upstream.clone());
+
+        let (met, ()) = race(move || other.call(&same, 100), move || last.succeeded(100));
+
+        let word = met.word();
+        met.permit().dropped(100);
+        (word, world.known(&upstream, 100), world.entries(100))
+    });
+
+    let expected = [("free", Known::Clear, 0), ("place", Known::Clear, 0)];
+    assert_eq!(endings, BTreeSet::from(expected));
+}
+
+#[test]
+fn two_successes_of_which_one_would_do_clear_once() {
+    let endings = endings(|| {
+        let (world, upstream) = nearly_clear();
+        let (one, two) = (place(&world, &upstream), place(&world, &upstream));
+
+        race(move || one.succeeded(100), move || two.succeeded(100));
+
+        world.entries(100)
+    });
+
+    assert_eq!(endings, BTreeSet::from([0]));
+}
+
+#[test]
+fn a_place_that_is_given_back_to_one_that_is_swept_or_cleared_is_nobodys() {
+    let endings = endings(|| {
+        let (world, upstream) = reopening();
+        let held = place(&world, &upstream);
+        let (sweeper, late) = (world.clone(), 100 + FORGET_AFTER);
+
+        race(move || sweeper.sweep(late), move || held.succeeded(late));
+
+        world.entries(late)
+    });
+    assert_eq!(endings, BTreeSet::from([0]));
+
+    let endings = endings_within(2, || {
+        let (world, upstream) = reopening();
+        let held = place(&world, &upstream);
+        let (hand, same) = (world.clone(), upstream.clone());
+
+        race(move || hand.clear(&same), move || held.succeeded(100));
+
+        world.entries(100)
+    });
+    assert_eq!(endings, BTreeSet::from([0]));
+}
+
+#[test]
+fn a_place_that_is_given_back_to_one_that_makes_room_is_nobodys() {
+    let endings = endings_within(2, || {
+        let world = World::with_room_for(1);
+        let (upstream, neighbour) = (Upstream::named("a"), Upstream::named("b"));
+        let newcomer = world.call(&neighbour, 0).permit();
+        world.reopen(&upstream, 100);
+        let held = place(&world, &upstream);
+
+        race(move || newcomer.refused(100), move || held.succeeded(100));
+
+        (world.known(&upstream, 100), world.known(&neighbour, 100), world.entries(100))
+    });
+
+    assert_eq!(endings, BTreeSet::from([(Known::Clear, Known::Cooling(1, 160), 1)]));
+}
+
+#[test]
+fn a_quota_that_is_used_up_as_a_caller_asks_lets_it_go_or_holds_it_back() {
+    let endings = endings(|| {
+        let (world, upstream) = reopening();
+        let last = place(&world, &upstream);
+        let (other, same) = (world.clone(), upstream.clone());
+
+        let (met, ()) = race(move || other.call(&same, 100), move || last.exhausted(30, 100));
+
+        (met.word(), world.known(&upstream, 100))
+    });
+
+    let drained = Known::Cooling(0, 130);
+    assert_eq!(endings, BTreeSet::from([("cooling", drained), ("place", drained)]));
+}
+
+#[test]
+fn a_cooling_hand_that_meets_a_success_is_not_undone() {
+    let endings = endings(|| {
+        let (world, upstream) = reopening();
+        let held = place(&world, &upstream);
+        let (hand, same) = (world.clone(), upstream.clone());
+
+        race(move || hand.cool(&same, 30, 100), move || held.succeeded(100));
+
+        world.known(&upstream, 100)
+    });
+
+    assert_eq!(endings, BTreeSet::from([Known::Cooling(0, 130)]));
 }
