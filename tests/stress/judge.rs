@@ -26,7 +26,8 @@ pub(crate) struct Judge {
     has_room: bool,
     lease: Nanos,
     known: Vec<Known>,
-    /// Whatever looked wrong, unless it turns out that the upstream had to make room.
+    /// Whatever looked wrong, unless it turns out that the upstream was forgotten, or
+    /// had to make room.
     suspects: Mutex<Vec<Suspect>>,
     told: Mutex<Vec<Told>>,
     /// The number of the last change that was judged.
@@ -44,7 +45,7 @@ pub(crate) struct Known {
     hold: Mutex<Hold>,
     probes: Mutex<Vec<Probe>>,
     probed: AtomicU64,
-    /// How often it had to make room, as far as that was told.
+    /// How often it was forgotten or had to make room, as far as that was told.
     displaced: AtomicU64,
 }
 
@@ -89,6 +90,7 @@ struct Told {
 pub(crate) struct Before {
     hold: Hold,
     verdicts: Option<u64>,
+    displaced: u64,
 }
 
 /// How often what happened.
@@ -159,7 +161,8 @@ impl Judge {
     /// Looks before a call does anything.
     pub(crate) fn before(&self, upstream: usize) -> Before {
         let known = self.of(upstream);
-        Before { hold: *lock(&known.hold), verdicts: known.verdicts.quiet() }
+        let displaced = known.displaced.load(SeqCst);
+        Before { hold: *lock(&known.hold), verdicts: known.verdicts.quiet(), displaced }
     }
 
     /// Judges a call that was sent.
@@ -198,7 +201,7 @@ impl Judge {
         }) {
             let apart = Duration::from_nanos(at.abs_diff(other.at));
             let what = format!("two probes were sent {apart:?} apart");
-            self.suspect(upstream, before.hold.displaced, what);
+            self.suspect(upstream, before.displaced, what);
         }
         add(&self.counts.paired);
         probes.push(Probe { at, verdicts });
@@ -211,7 +214,9 @@ impl Judge {
             .verdicts
             .is_some_and(|verdicts| self.of(upstream).verdicts.begun() == verdicts + 1);
         if self.lease >= LONG && is_undisturbed && !happened.is_change {
-            self.suspect(upstream, before.hold.displaced, "a probe's verdict was lost".into());
+            // It may have been forgotten, as its time has come: that is told by another.
+            let (displaced, what) = (before.displaced, "a probe's verdict was lost".into());
+            lock(&self.suspects).push(Suspect { upstream, displaced, what });
         }
     }
 
@@ -278,7 +283,7 @@ impl Judge {
     pub(crate) fn sum_up(&self, is_watched: bool) {
         for Suspect { upstream, displaced, what } in std::mem::take(&mut *lock(&self.suspects)) {
             let is_excused = !is_watched || self.of(upstream).displaced.load(SeqCst) > displaced;
-            assert!(is_excused, "{self}, upstream {upstream}: {what}, and it was not displaced");
+            assert!(is_excused, "{self}, upstream {upstream}: {what}, and it was not forgotten");
         }
         let mut told = std::mem::take(&mut *lock(&self.told));
         told.sort_unstable_by_key(|told| told.number);
