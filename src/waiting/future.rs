@@ -227,6 +227,9 @@ where
         for right in lapsed {
             cooldowns.settle(self.ticket.upstream(), right, Ending::Dropped, rules);
         }
+        if !matches!(known.prospect, Prospect::Cooling { .. }) {
+            self.ticket.open();
+        }
         let until = match known.prospect {
             Prospect::Open => match full_until {
                 None => return self.go(cx, now),

@@ -105,6 +105,23 @@ async fn cooling_by_hand_rejects_at_once_who_would_wait_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cooldown_that_ends_as_a_cleared_one_would_have_rejects_at_once_as_well() {
+    let peer = Peer::says([refused_for(60).after(secs(1))]);
+    let layer = cooling(61);
+    let (client, short, log) = (patient(&layer, &peer), waits(&layer, &peer, secs(30)), Log::new());
+    log.call(&client, 0).await;
+    log.call(&client, 1).await;
+    layer.cooldowns().clear(&upstream(A));
+    tokio::task::yield_now().await;
+    // The first is out; this one stands behind the second, and hears of the refusal.
+    log.call(&short, 2).await;
+
+    rest(secs(2)).await;
+
+    assert_eq!(log.entries(), [(0, 1_000, Sent(429)), (2, 1_000, COOLING)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_that_hangs_rejects_who_waits_at_its_deadline_and_as_of_then() {
     let peer = Peer::says([never()]);
     let layer = cooling(60);

@@ -213,6 +213,12 @@ impl Queue {
         wakers.others.extend(doomed.filter_map(|slot| slot.waker.take()));
     }
 
+    /// Takes in that the upstream is not cooling: the next cooldown is another, even
+    /// if it ends when the last one would have.
+    pub(super) fn open(&mut self) {
+        self.gate = None;
+    }
+
     /// Notes when the first will come again.
     pub(super) fn expect(&mut self, ticket: u64, at: Instant) {
         if self.is_first(ticket) {

@@ -152,6 +152,19 @@ fn a_cooldown_is_told_once_to_those_whose_time_is_up_before_its_end() {
 }
 
 #[test]
+fn another_cooldown_with_the_same_end_is_told_as_well() {
+    let mut world = World::of(2);
+    let late = world.at(3601);
+    world.change(|queue, wakers| queue.cooling(late, wakers));
+    world.queue.open();
+    assert!(!world.come(2, 0).is_doomed);
+
+    world.change(|queue, wakers| queue.cooling(late, wakers));
+
+    assert_eq!(world.told(), [1, 2]);
+}
+
+#[test]
 fn a_first_that_is_a_second_late_is_passed_over() {
     let mut world = World::of(3);
     let at = world.at(60);

@@ -65,6 +65,11 @@ impl Ticket {
         self.line.change(|queue, wakers| queue.cooling(until, wakers));
     }
 
+    /// Takes in that the upstream is not cooling.
+    pub(crate) fn open(&self) {
+        self.line.queue().open();
+    }
+
     /// Notes when this one, if it is the first, will come again.
     pub(crate) fn expect(&self, at: Instant) {
         self.line.queue().expect(self.number, at);

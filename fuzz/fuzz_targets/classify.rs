@@ -1,0 +1,4 @@
+#![cfg_attr(fuzzing, no_main)]
+//! The target `classify`, for libFuzzer or by itself.
+
+tower_retry_after_fuzz::target!(classify);
