@@ -138,12 +138,25 @@ fn under_another_scheme(uri: &Uri, scheme: &Scheme) -> Uri {
 fn read_again(authority: &Authority, upstream: &Upstream) {
     let shown = upstream.to_string();
     let text = shown.strip_prefix("//").unwrap_or(&shown);
-    // An escaped symbol, or a host that is empty, was never fit to be read.
-    if let Ok(read) = text.parse::<Uri>().map(|uri| Upstream::from_uri(&uri)) {
-        same(&read, upstream, "what is shown is read again");
+    let read = if text == shown {
+        text.parse::<Uri>().ok()
     } else {
-        assert!(text.contains('\\') || authority.host().is_empty(), "{shown:?} is unreadable");
+        text.parse::<Authority>().ok().map(authority_form)
+    };
+    let bare = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, bare)| bare);
+    match read {
+        Some(read) => same(&Upstream::from_uri(&read), upstream, "what is shown is read again"),
+        // The parser takes hosts that are empty, and an `@` in brackets; what is behind
+        // it is nobody's host. And what had to be escaped was never fit to be read.
+        None => {
+            let is_odd = authority.host().is_empty() || bare.parse::<Authority>().is_err();
+            assert!(is_odd || text.contains('\\'), "{shown:?} is unreadable");
+        }
     }
+}
+
+fn authority_form(authority: Authority) -> Uri {
+    Uri::builder().authority(authority).build().expect("an authority")
 }
 
 /// The ready-made keys.
