@@ -1,7 +1,9 @@
 //! What the benches share: an inner service that does nothing, the layer around
 //! it in each state worth measuring, and one call.
 
+pub mod cases;
 pub mod pace;
+pub mod run;
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -69,6 +71,22 @@ impl Api {
             (name, http::HeaderValue::from_static(value))
         };
         Self { headers: lines.into_iter().map(line).collect() }
+    }
+}
+
+impl Api {
+    /// Adds the headers of a quota of which most remains.
+    #[must_use]
+    pub fn with_quota(mut self) -> Self {
+        let lines = [
+            ("x-ratelimit-limit", "5000"),
+            ("x-ratelimit-remaining", "4999"),
+            ("x-ratelimit-reset", "1781524800"),
+        ];
+        for (name, value) in lines {
+            self.headers.insert(name, http::HeaderValue::from_static(value));
+        }
+        self
     }
 }
 

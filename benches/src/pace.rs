@@ -52,20 +52,52 @@ impl Pace {
     }
 }
 
+/// What was measured of one kind of work, window by window: throughputs, of a
+/// nanosecond.
+#[derive(Clone, Debug, Default)]
+pub struct Windows {
+    one: Vec<f64>,
+    two: Vec<f64>,
+}
+
+impl Windows {
+    /// Returns the best of each.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        let best = |all: &[f64]| all.iter().copied().fold(0.0, f64::max);
+        Pace { one: best(&self.one), two: best(&self.two) }
+    }
+
+    /// Returns the nanoseconds that one takes on one thread, each window's.
+    pub fn nanos(&self) -> impl Iterator<Item = f64> {
+        self.one.iter().map(|throughput| 1.0 / throughput)
+    }
+}
+
 /// Measures all kinds of work in turn; nothing if two threads never got two cores.
 #[must_use]
 pub fn measure(makers: &[Maker<'_>]) -> Option<Vec<Pace>> {
+    let makers: Vec<_> = makers.iter().collect();
+    let (measured, two_cores) = windows(&makers, WINDOWS);
+    two_cores.then(|| measured.iter().map(Windows::pace).collect())
+}
+
+/// Measures all kinds of work in turn, in so many windows; and whether two threads
+/// ever got two cores.
+#[must_use]
+pub fn windows(makers: &[&Maker<'_>], count: usize) -> (Vec<Windows>, bool) {
     let yardstick: Maker<'_> =
         Box::new(|| Box::new(|| assert!((0..BATCH).all(|n| black_box(n) < BATCH))));
-    let mut paces = vec![Pace::default(); makers.len() + 1];
-    for _ in 0..WINDOWS {
-        for (maker, pace) in makers.iter().chain([&yardstick]).zip(&mut paces) {
-            pace.one = pace.one.max(throughput(maker, 1));
-            pace.two = pace.two.max(throughput(maker, 2));
+    let mut all = vec![Windows::default(); makers.len() + 1];
+    for _ in 0..count {
+        for (maker, windows) in makers.iter().copied().chain([&yardstick]).zip(&mut all) {
+            windows.one.push(throughput(maker, 1));
+            windows.two.push(throughput(maker, 2));
         }
     }
-    let yardstick = paces.pop()?;
-    (yardstick.scaling() >= TWO_CORES).then_some(paces)
+    let two_cores =
+        all.pop().is_some_and(|yardstick| yardstick.pace().scaling() >= TWO_CORES);
+    (all, two_cores)
 }
 
 /// Returns how many are done in a nanosecond, on all threads together.

@@ -4,7 +4,9 @@
 mod instructions;
 mod threads;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+
+use tower_retry_after_benches::run::cargo;
 
 /// Whether every gate has held so far.
 struct Gates {
@@ -17,14 +19,6 @@ impl Gates {
         self.held &= held;
         if held { "ok" } else { "MISSED" }
     }
-}
-
-/// Runs something else of this package.
-fn cargo(args: &[&str]) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(args.first()).args(["--quiet", "--package", env!("CARGO_PKG_NAME")]);
-    cargo.args(args.iter().skip(1));
-    cargo
 }
 
 fn main() -> ExitCode {
