@@ -10,9 +10,9 @@ mod caller;
 mod features;
 mod ours;
 mod peers;
-mod retry_after;
 #[cfg(feature = "every")]
 mod reqwest;
+mod retry_after;
 mod tower_own;
 
 use std::fmt;

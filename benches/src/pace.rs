@@ -95,8 +95,7 @@ pub fn windows(makers: &[&Maker<'_>], count: usize) -> (Vec<Windows>, bool) {
             windows.two.push(throughput(maker, 2));
         }
     }
-    let two_cores =
-        all.pop().is_some_and(|yardstick| yardstick.pace().scaling() >= TWO_CORES);
+    let two_cores = all.pop().is_some_and(|yardstick| yardstick.pace().scaling() >= TWO_CORES);
     (all, two_cores)
 }
 

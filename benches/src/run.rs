@@ -33,12 +33,14 @@ pub fn missing_tool() -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// Runs a bench by callgrind; returns the instructions of one call by case.
+/// Runs a bench by callgrind, or the cases of it that a pattern names; returns the
+/// instructions of one call by case.
 #[must_use]
-pub fn instructions(bench: &str, features: &[&str]) -> HashMap<String, f64> {
+pub fn instructions(bench: &str, features: &[&str], pattern: Option<&str>) -> HashMap<String, f64> {
     let run = cargo(&["bench", "--bench", bench])
         .args(features)
         .args(["--", "--output-format=json"])
+        .args(pattern)
         .stderr(Stdio::inherit())
         .output();
     let stdout = run.map(|run| run.stdout).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::hint::{black_box, spin_loop};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
@@ -50,6 +50,7 @@ pub struct Prepared {
 impl Prepared {
     /// Makes the calls. What is left is returned, so that its end is not counted.
     #[inline]
+    #[must_use]
     pub fn run(mut self) -> impl Any {
         (self.calls)();
         self
@@ -184,14 +185,19 @@ where
     while service.poll_ready(&mut context).is_pending() {
         spin_loop();
     }
-    finish(service.call(request))
+    // Pinned where it is made: moving it is no part of a call.
+    poll(pin!(service.call(request)))
 }
 
 /// Polls to the end.
 #[inline]
 pub(super) fn finish<F: Future>(future: F) -> F::Output {
+    poll(pin!(future))
+}
+
+#[inline]
+fn poll<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     let mut context = Context::from_waker(Waker::noop());
-    let mut future = pin!(future);
     loop {
         if let Poll::Ready(answer) = future.as_mut().poll(&mut context) {
             return answer;

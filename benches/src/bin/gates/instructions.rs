@@ -41,7 +41,7 @@ pub(crate) fn run(gates: &mut Gates) {
 
 /// Judges a build with those features; returns its counts.
 fn judge(gates: &mut Gates, features: &[&str]) -> HashMap<String, f64> {
-    let counts = run::instructions("instructions", features);
+    let counts = run::instructions("instructions", features, None);
     println!("bare                     {:>6.0}", of(&counts, "bare"));
     for (case, _, most) in MOST {
         let over = over(&counts, case);
