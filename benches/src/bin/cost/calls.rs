@@ -27,7 +27,9 @@ pub(crate) struct Row {
     #[serde(skip)]
     pub(crate) instructions_over: Option<f64>,
     #[serde(skip)]
-    pub(crate) allocations: Option<f64>,
+    allocations: Option<f64>,
+    #[serde(skip)]
+    pub(crate) allocations_over: Option<f64>,
 }
 
 impl Row {
@@ -65,11 +67,13 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
             row.instructions = counted.get(&format!("case_{n}")).copied();
             row.allocations = allocated.get(&row.case).copied();
         }
-        let instructions: HashMap<String, Option<f64>> =
-            rows.iter().map(|row| (row.case.clone(), row.instructions)).collect();
+        let under: HashMap<String, Row> =
+            rows.iter().map(|row| (row.case.clone(), row.clone())).collect();
         for row in &mut rows {
-            let under = instructions.get(&row.over).copied().flatten();
-            row.instructions_over = row.instructions.zip(under).map(|(own, under)| own - under);
+            let Some(under) = under.get(&row.over) else { continue };
+            let over = |own: Option<f64>, under| own.zip(under).map(|(own, under)| own - under);
+            row.instructions_over = over(row.instructions, under.instructions);
+            row.allocations_over = over(row.allocations, under.allocations);
         }
         all.extend(rows);
     }
@@ -89,18 +93,17 @@ pub(crate) fn print(rows: &[Row], style: Style) {
     let header = ["a call", "over", "build", "ns", "instructions", "allocations", "2 threads"];
     let cells = rows.iter().map(|row| {
         let itself = row.is_measured_over_itself();
-        let nanos = number(Some(if itself { row.nanos } else { row.nanos_over }), 0);
-        let counted = if itself { row.instructions } else { row.instructions_over };
-        let signed = |number: String| {
-            if itself || number.starts_with(['-', '–']) { number } else { format!("+{number}") }
+        let cell = |own: Option<f64>, over: Option<f64>| {
+            let text = number(if itself { own } else { over }, 0);
+            if itself || text.starts_with(['-', '–', '0']) { text } else { format!("+{text}") }
         };
         vec![
             row.case.clone(),
             if itself { String::new() } else { row.over.clone() },
             row.build.clone(),
-            signed(nanos),
-            signed(number(counted, 0)),
-            number(row.allocations, 0),
+            cell(Some(row.nanos), Some(row.nanos_over)),
+            cell(row.instructions, row.instructions_over),
+            cell(row.allocations, row.allocations_over),
             number(row.scaling, 2),
         ]
     });

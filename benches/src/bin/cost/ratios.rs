@@ -21,7 +21,7 @@ pub(crate) fn judge(rows: &[Row]) -> bool {
         };
         for (what, a, b) in [
             ("instructions", a.instructions_over, b.instructions_over),
-            ("allocations", a.allocations, b.allocations),
+            ("allocations", a.allocations_over, b.allocations_over),
         ] {
             if let Some((a, b)) = a.zip(b) {
                 let holds = a < b;

@@ -32,11 +32,12 @@ pub(crate) fn table(
 
 /// Formats a number, or what stands for one that there is not.
 pub(crate) fn number(number: Option<f64>, decimals: usize) -> String {
-    number.filter(|number| number.is_finite()).map_or("–".to_owned(), |number| {
-        // Not "-0".
-        let number = if number.abs() < 0.5 * 0.1_f64.powi(decimals as i32) { 0.0 } else { number };
-        format!("{number:.decimals$}")
-    })
+    let Some(number) = number.filter(|number| number.is_finite()) else { return "–".to_owned() };
+    let text = format!("{number:.decimals$}");
+    // What rounds to nothing has no sign.
+    let unsigned = text.trim_start_matches('-');
+    let is_nothing = unsigned.chars().all(|digit| matches!(digit, '0' | '.'));
+    if is_nothing { unsigned.to_owned() } else { text }
 }
 
 /// Formats a whole number, by thousands.
