@@ -58,6 +58,11 @@ pub(crate) trait Strategy: Send + Sync {
         false
     }
 
+    /// Returns whether it is a form of the layer.
+    fn is_ours(&self) -> bool {
+        false
+    }
+
     /// Creates the client for one run.
     fn client(&self, wire: Wire, limits: Limits) -> Box<dyn Client>;
 }
@@ -76,6 +81,14 @@ pub(crate) trait Caller: Send {
     /// Returns how long this caller's loop rests after `outcome` before it calls the
     /// same upstream again; `usual` is the pace of a caller that knows nothing.
     fn rest(&mut self, outcome: Outcome, usual: Duration) -> Duration {
+        let _ = outcome;
+        usual
+    }
+
+    /// Returns how long this caller's loop rests after `outcome` before it calls
+    /// another upstream; the usual time, unless the strategy knows no upstreams and
+    /// it is the loop that it holds back.
+    fn move_on(&mut self, outcome: Outcome, usual: Duration) -> Duration {
         let _ = outcome;
         usual
     }

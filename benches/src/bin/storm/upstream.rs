@@ -2,13 +2,25 @@
 //!
 //! Pure: each request comes with the time of its arrival, in order.
 
+mod charged_bucket;
 mod fixed_window;
+mod outages;
+mod shared;
+mod sliding_window;
+mod telling;
+mod token_bucket;
 
 use std::time::Duration;
 
 use http::{Response, StatusCode};
 
+pub(crate) use charged_bucket::ChargedBucket;
 pub(crate) use fixed_window::FixedWindow;
+pub(crate) use outages::Outages;
+pub(crate) use shared::Shared;
+pub(crate) use sliding_window::SlidingWindow;
+pub(crate) use telling::Telling;
+pub(crate) use token_bucket::TokenBucket;
 
 /// What decides which requests are served.
 ///
@@ -29,44 +41,38 @@ pub(crate) trait Limit: std::fmt::Debug + Send {
     }
 }
 
-/// How a refusal says when to come back.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Telling {
-    /// To the millisecond, beside `Retry-After` in whole seconds, rounded up.
-    Exact,
-    /// Not at all.
-    Nothing,
-}
-
 /// One upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     limit: Box<dyn Limit>,
     telling: Telling,
+    has_quota_fields: bool,
 }
 
 impl Upstream {
     /// Creates an upstream of that limit.
     pub(crate) fn new(limit: impl Limit + 'static, telling: Telling) -> Self {
-        Self { limit: Box::new(limit), telling }
+        Self { limit: Box::new(limit), telling, has_quota_fields: false }
+    }
+
+    /// Creates an upstream whose every answer also says what is left of the quota.
+    pub(crate) fn with_quota_fields(limit: impl Limit + 'static, telling: Telling) -> Self {
+        Self { has_quota_fields: true, ..Self::new(limit, telling) }
     }
 
     /// Answers a request that arrives at `at`.
     pub(crate) fn answer(&mut self, at: Duration) -> Response<()> {
         let mut response = Response::new(());
-        if self.limit.admit(at) {
-            return response;
-        }
-        *response.status_mut() = self.limit.refusal();
+        let is_served = self.limit.admit(at);
         let wait = self.limit.lifts_at(at).saturating_sub(at);
-        match self.telling {
-            Telling::Exact => {
-                let millis = wait.as_nanos().div_ceil(1_000_000) as u64;
-                let headers = response.headers_mut();
-                headers.insert("retry-after-ms", millis.into());
-                headers.insert("retry-after", millis.div_ceil(1000).into());
-            }
-            Telling::Nothing => {}
+        let headers = response.headers_mut();
+        self.telling.answer(headers, at);
+        if self.has_quota_fields {
+            telling::quota(headers, self.limit.remaining(at), wait);
+        }
+        if !is_served {
+            self.telling.refusal(headers, at, wait);
+            *response.status_mut() = self.limit.refusal();
         }
         response
     }
@@ -76,3 +82,6 @@ impl Upstream {
         self.limit.lifts_at(at)
     }
 }
+
+#[cfg(test)]
+mod tests;

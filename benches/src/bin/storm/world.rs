@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
 use tokio::time::Instant;
@@ -34,6 +34,15 @@ pub(crate) struct Exchange {
     pub(crate) lifts_at: Duration,
 }
 
+/// Returns what a wall clock that is right shows at `at`.
+///
+/// The day is made up, so that a run is the same whenever it is.
+pub(crate) fn wall_clock(at: Duration) -> SystemTime {
+    const NOON: Duration = Duration::from_secs(1_781_524_800);
+
+    SystemTime::UNIX_EPOCH + NOON + at
+}
+
 /// The upstreams, and the log of what arrived there.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -45,9 +54,11 @@ pub(crate) struct World {
 
 impl World {
     /// Creates the world as of now, in whose upstreams nothing has arrived.
+    #[expect(clippy::disallowed_methods, reason = "a run's only look at the clock: tokio's, paused")]
     pub(crate) fn new(upstreams: Vec<Upstream>, round_trip: Duration) -> Arc<Self> {
+        let began = Instant::now();
         Arc::new(Self {
-            began: Instant::now(),
+            began,
             round_trip,
             upstreams: Mutex::new(upstreams),
             log: Mutex::default(),
@@ -103,6 +114,11 @@ impl Wire {
     /// Creates a wire into that world.
     pub(crate) fn new(world: Arc<World>) -> Self {
         Self { world }
+    }
+
+    /// Returns what the callers' wall clock shows, which is right.
+    pub(crate) fn wall_clock(&self) -> SystemTime {
+        wall_clock(self.world.now())
     }
 
     /// Sends a request and waits for the answer.

@@ -1,54 +1,114 @@
 //! The layer: rejecting, waiting, and with quota signals.
+//!
+//! The settings are the defaults but for one: hints are believed exactly, as whoever
+//! compares by the millisecond would have it. A caller that is held back, or has
+//! heard a refusal, comes again when the table says.
 
-use tower::{Layer, ServiceExt};
-use tower_retry_after::{Error, RetryAfterBackoff, RetryAfterBackoffLayer};
-
+use std::future::Future;
 use std::time::Duration;
+
+use http::{Request, Response};
+use tower::{Layer, Service, ServiceExt};
+use tower_retry_after::hint::Dialect;
+use tower_retry_after::{Cooldowns, Error, RetryAfterBackoffLayer, Upstream};
 
 use crate::strategy::{Called, Caller, Client, Limits, Outcome, Reach, Strategy};
 use crate::world::{Wire, World};
 
-/// The layer as it is; callers that are held back come again when it says.
-#[derive(Debug)]
-pub(crate) struct Rejecting;
+/// The longest wait of a call where calls wait: two windows of a minute.
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
-impl Strategy for Rejecting {
+/// One form of the layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ours {
+    /// The layer as it is.
+    Rejecting,
+    /// Calls wait in line for their turn.
+    Waiting,
+    /// As it is, and it heeds what upstreams say of their quotas.
+    WithQuotaSignals,
+}
+
+impl Strategy for Ours {
     fn name(&self) -> &'static str {
-        "ours, rejecting"
+        match self {
+            Self::Rejecting => "ours, rejecting",
+            Self::Waiting => "ours, waiting",
+            Self::WithQuotaSignals => "ours, quota signals",
+        }
     }
 
     fn reach(&self) -> Reach {
         Reach::Client
     }
 
+    fn is_ours(&self) -> bool {
+        true
+    }
+
     fn client(&self, wire: Wire, _: Limits) -> Box<dyn Client> {
-        let layer = RetryAfterBackoffLayer::builder().trust_hints(true).build();
-        Box::new(Layered(layer.layer(wire)))
+        let settings = RetryAfterBackoffLayer::builder().trust_hints(true);
+        let layer = match self {
+            Self::Rejecting | Self::Waiting => settings.build(),
+            Self::WithQuotaSignals => settings.quota_signals(Dialect::Any).build(),
+        };
+        let cooldowns = layer.cooldowns();
+        match self {
+            Self::Rejecting | Self::WithQuotaSignals => {
+                Box::new(Layered { service: layer.layer(wire), cooldowns })
+            }
+            Self::Waiting => {
+                let service = layer.waiting(MAX_WAIT).layer(wire);
+                Box::new(Layered { service, cooldowns })
+            }
+        }
     }
 }
 
-/// The wire in the layer.
-struct Layered(RetryAfterBackoff<Wire>);
+/// The wire in a layer.
+struct Layered<S> {
+    service: S,
+    cooldowns: Cooldowns,
+}
 
-impl Client for Layered {
+impl<S, F> Client for Layered<S>
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Error, Future = F>,
+    S: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Response<()>, Error>> + Send,
+{
     fn caller(&self, number: usize) -> Box<dyn Caller> {
-        Box::new(InLayer { service: self.0.clone(), number })
+        let (service, cooldowns) = (self.service.clone(), self.cooldowns.clone());
+        Box::new(InLayer { service, cooldowns, number, cooling: None })
     }
 }
 
 /// A caller with its own clone of the service.
-struct InLayer {
-    service: RetryAfterBackoff<Wire>,
+struct InLayer<S> {
+    service: S,
+    cooldowns: Cooldowns,
     number: usize,
+    /// How long the upstream of the last call cools, if that was refused.
+    cooling: Option<Duration>,
 }
 
-impl Caller for InLayer {
+impl<S, F> Caller for InLayer<S>
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Error, Future = F>,
+    S: Clone + Send + Sync,
+    F: Future<Output = Result<Response<()>, Error>> + Send,
+{
     fn call(&mut self, upstream: usize) -> Called<'_> {
-        let answer = self.service.clone().oneshot(World::request(upstream, self.number));
+        let request = World::request(upstream, self.number);
+        let upstream = Upstream::from_uri(request.uri());
+        self.cooling = None;
         Box::pin(async move {
-            match answer.await {
+            match self.service.clone().oneshot(request).await {
                 Ok(response) if response.status().is_success() => Outcome::Served,
-                Ok(_) => Outcome::Refused,
+                Ok(_) => {
+                    self.cooling = self.cooldowns.get(&upstream).map(|info| info.retry_after());
+                    Outcome::Refused
+                }
                 Err(Error::RateLimited(limited)) => {
                     Outcome::HeldBack { wait: Some(limited.retry_after()) }
                 }
@@ -60,7 +120,8 @@ impl Caller for InLayer {
     fn rest(&mut self, outcome: Outcome, usual: Duration) -> Duration {
         match outcome {
             Outcome::HeldBack { wait: Some(wait) } => wait,
-            _ => usual,
+            Outcome::Refused => self.cooling.unwrap_or(usual),
+            Outcome::HeldBack { wait: None } | Outcome::Served => usual,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Limit;
 
 /// Serves `quota` requests in each window of `length`. What is refused costs nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FixedWindow {
     quota: u32,
     length: Duration,

@@ -1,0 +1,103 @@
+//! Plays each scenario with each strategy.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::callers;
+use crate::scenario::{ROUND_TRIP, Scenario};
+use crate::strategy::{Reach, Strategy};
+use crate::tally::Tally;
+use crate::world::{Exchange, Wire, World};
+
+/// What has been played.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// The strategy's name.
+    pub(crate) strategy: &'static str,
+    /// Who shares what it learns.
+    pub(crate) reach: Reach,
+    /// Whether it was told the limit beforehand.
+    pub(crate) is_told: bool,
+    /// Whether it is a form of the layer.
+    pub(crate) is_ours: bool,
+    /// What it came to.
+    pub(crate) tally: Tally,
+    /// What the upstreams saw, in order; empty where nobody asked for it.
+    pub(crate) log: Vec<Exchange>,
+}
+
+/// A scenario and what became of each strategy in it, in the order of the tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Played {
+    /// What was played.
+    pub(crate) scenario: Scenario,
+    /// With whom.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// Plays a scenario with one strategy, in a time of its own.
+pub(crate) fn play(scenario: &Scenario, strategy: &dyn Strategy, seed: u64) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O");
+    let Scenario { callers, limits, length, .. } = *scenario;
+    let (log, ended) = runtime.block_on(async {
+        let each = |number| (scenario.upstream)(seed.wrapping_add(number as u64));
+        let world = World::new((0..callers.upstreams()).map(each).collect(), ROUND_TRIP);
+        let client = strategy.client(Wire::new(world.clone()), limits);
+        let ended = callers::run(callers, client, &world, length, seed).await;
+        (world.take_log(), ended)
+    });
+    Run {
+        strategy: strategy.name(),
+        reach: strategy.reach(),
+        is_told: strategy.is_told(),
+        is_ours: strategy.is_ours(),
+        tally: Tally::new(&log, &ended, length, callers.number()),
+        log,
+    }
+}
+
+/// Plays each scenario with each strategy, on as many threads as there are cores.
+///
+/// The order, and each figure, is the same however many there are. Logs are kept
+/// where `keeps` says so: all of them together are some gigabytes.
+pub(crate) fn all(
+    scenarios: Vec<Scenario>,
+    strategies: &[Box<dyn Strategy>],
+    seed: u64,
+    keeps: impl Fn(&Scenario) -> bool + Sync,
+) -> Vec<Played> {
+    let jobs: Vec<_> =
+        scenarios.iter().flat_map(|one| strategies.iter().map(move |other| (one, other))).collect();
+    let results: Vec<Mutex<Option<Run>>> = jobs.iter().map(|_| Mutex::default()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((job, result)) = {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            jobs.get(number).zip(results.get(number))
+        } {
+            let &(scenario, strategy) = job;
+            let mut run = play(scenario, strategy.as_ref(), seed);
+            if !keeps(scenario) {
+                run.log = Vec::new();
+            }
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+
+    let mut runs = results.into_iter().map(|result| {
+        let run = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+        run.expect("a thread that panics ends the program")
+    });
+    let played = scenarios.iter().map(|scenario| Played {
+        scenario: scenario.clone(),
+        runs: runs.by_ref().take(strategies.len()).collect(),
+    });
+    played.collect()
+}
