@@ -7,12 +7,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
 use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rand_distr::{Distribution, Exp, Zipf};
 
-use crate::strategy::{Client, Outcome};
+use crate::strategy::{Client, Kind, Outcome};
 use crate::world::World;
+
+/// How long one that arrives waits for its answer before it goes: as for a refusal.
+///
+/// Without an end those whom a strategy retries for ever would become ever more.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How calls come about.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +27,9 @@ pub(crate) enum Callers {
     Loops { callers: usize, pace: Duration },
     /// A call now and then, `per_second` in the mean, whatever became of those before.
     ///
-    /// Each is a caller of its own, who calls once: a call that is refused or held
-    /// back is lost, and a strategy that remembers by caller remembers nothing.
+    /// Each is a caller of its own, who calls once and waits for [`PATIENCE`]: a call
+    /// that is refused or held back is lost, and a strategy that remembers by caller
+    /// remembers nothing.
     Arrivals { per_second: f64 },
     /// So many workers, each taking a page of one of `hosts` hosts after the other,
     /// with a rest of `pace` between.
@@ -43,6 +49,14 @@ impl Callers {
                 Some(number)
             }
             Self::Arrivals { .. } => None,
+        }
+    }
+
+    /// Returns what kind of client they are.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Loops { callers: 1, .. } | Self::Crawler { .. } => Kind::Polls,
+            Self::Loops { .. } | Self::Arrivals { .. } => Kind::Api,
         }
     }
 
@@ -151,8 +165,8 @@ async fn arrive(client: Box<dyn Client>, per_second: f64, mut chance: StdRng, bo
         let mut caller = client.caller(number);
         let book = book.clone();
         tokio::spawn(async move {
-            let outcome = caller.call(0).await;
-            book.note(number, 0, outcome);
+            let called = tokio::time::timeout(PATIENCE, caller.call(0)).await;
+            book.note(number, 0, called.unwrap_or(Outcome::Refused));
         });
     }
 }

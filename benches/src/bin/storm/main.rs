@@ -3,8 +3,10 @@
 //!
 //! `cargo run -p tower-retry-after-benches --release --bin storm`
 
+mod args;
 mod bars;
 mod callers;
+mod report;
 mod runs;
 mod scenario;
 mod scenarios;
@@ -14,11 +16,78 @@ mod tally;
 mod upstream;
 mod world;
 
-fn main() {
-    for played in runs::all(scenarios::all(), &strategies::all(), 1, |_| false) {
-        println!("{}: {}", played.scenario.name, played.scenario.about);
-        for run in played.runs {
-            println!("  {:24} {:?}", run.strategy, run.tally);
+use std::error::Error;
+use std::process::ExitCode;
+
+use args::Args;
+use bars::Judgement;
+use bars::argued::ARGUED;
+use scenario::Scenario;
+use strategy::Strategy;
+
+fn main() -> ExitCode {
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error}\n\n{}", args::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
         }
     }
+}
+
+/// Does what the command line asks for; false where a bar is missed.
+fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
+    if args.list {
+        scenarios::all().iter().for_each(|one| println!("{}: {}", one.name, one.about));
+        strategies::all().iter().for_each(|one| println!("{}", one.name()));
+        return Ok(true);
+    }
+    let mut scenarios = chosen(scenarios::all(), &args.scenarios, |one: &Scenario| one.name)?;
+    if args.quick {
+        scenarios.retain(|one| scenarios::QUICK.contains(&one.name));
+    }
+    let name = |one: &Box<dyn Strategy>| one.name();
+    let strategies = chosen(strategies::all(), &args.strategies, name)?;
+
+    let all = runs::all(
+        scenarios,
+        &strategies,
+        args.seed,
+        |_| false,
+        |played| {
+            println!("\n{}: {}", played.scenario.name, played.scenario.about);
+            println!("{}", report::table(played));
+        },
+    );
+    if let Some(path) = &args.csv {
+        report::write_csv(&all, path)?;
+        println!("\nfigures written to {}", path.display());
+    }
+    if !args.strategies.is_empty() {
+        return Ok(true);
+    }
+    let judgement = Judgement::new(&all, ARGUED);
+    report::print(&judgement);
+    Ok(judgement.holds())
+}
+
+/// Returns those that are named, or all where none is.
+fn chosen<T>(
+    mut all: Vec<T>,
+    names: &[String],
+    name: impl Fn(&T) -> &'static str,
+) -> Result<Vec<T>, String> {
+    if let Some(unknown) = names.iter().find(|named| !all.iter().any(|one| name(one) == **named)) {
+        return Err(format!("there is no {unknown:?}; --list names what there is"));
+    }
+    all.retain(|one| names.is_empty() || names.iter().any(|named| name(one) == named));
+    Ok(all)
 }

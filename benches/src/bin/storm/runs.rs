@@ -1,7 +1,8 @@
 //! Plays each scenario with each strategy.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc;
 use std::thread;
 
 use crate::callers;
@@ -47,7 +48,7 @@ pub(crate) fn play(scenario: &Scenario, strategy: &dyn Strategy, seed: u64) -> R
     let (log, ended) = runtime.block_on(async {
         let each = |number| (scenario.upstream)(seed.wrapping_add(number as u64));
         let world = World::new((0..callers.upstreams()).map(each).collect(), ROUND_TRIP);
-        let client = strategy.client(Wire::new(world.clone()), limits);
+        let client = strategy.client_for(callers.kind(), Wire::new(world.clone()), limits);
         let ended = callers::run(callers, client, &world, length, seed).await;
         (world.take_log(), ended)
     });
@@ -63,41 +64,58 @@ pub(crate) fn play(scenario: &Scenario, strategy: &dyn Strategy, seed: u64) -> R
 
 /// Plays each scenario with each strategy, on as many threads as there are cores.
 ///
-/// The order, and each figure, is the same however many there are. Logs are kept
-/// where `keeps` says so: all of them together are some gigabytes.
+/// The order, and each figure, is the same however many there are. Each scenario is
+/// shown as soon as it and those before it have been played. Logs are kept where
+/// `keeps` says so: all of them together are some gigabytes.
 pub(crate) fn all(
     scenarios: Vec<Scenario>,
     strategies: &[Box<dyn Strategy>],
     seed: u64,
     keeps: impl Fn(&Scenario) -> bool + Sync,
+    show: impl Fn(&Played),
 ) -> Vec<Played> {
     let jobs: Vec<_> =
         scenarios.iter().flat_map(|one| strategies.iter().map(move |other| (one, other))).collect();
-    let results: Vec<Mutex<Option<Run>>> = jobs.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((job, result)) = {
+    let (done, results) = mpsc::channel();
+    let work = |done: mpsc::Sender<(usize, Run)>| {
+        loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            jobs.get(number).zip(results.get(number))
-        } {
-            let &(scenario, strategy) = job;
+            let Some(&(scenario, strategy)) = jobs.get(number) else {
+                return;
+            };
             let mut run = play(scenario, strategy.as_ref(), seed);
             if !keeps(scenario) {
                 run.log = Vec::new();
             }
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+            // Fails only where the other side has panicked.
+            let _ = done.send((number, run));
         }
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-
-    let mut runs = results.into_iter().map(|result| {
-        let run = result.into_inner().unwrap_or_else(PoisonError::into_inner);
-        run.expect("a thread that panics ends the program")
-    });
-    let played = scenarios.iter().map(|scenario| Played {
-        scenario: scenario.clone(),
-        runs: runs.by_ref().take(strategies.len()).collect(),
-    });
-    played.collect()
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            let done = done.clone();
+            scope.spawn(|| work(done));
+        }
+        drop(done);
+        let mut early = BTreeMap::new();
+        let mut run = |number| loop {
+            if let Some(run) = early.remove(&number) {
+                return run;
+            }
+            early.extend([results.recv().expect("no run panics")]);
+        };
+        let mut numbers = 0..;
+        let played = scenarios.iter().map(|scenario| {
+            let runs = numbers.by_ref().take(strategies.len()).map(&mut run).collect();
+            let played = Played { scenario: scenario.clone(), runs };
+            show(&played);
+            played
+        });
+        played.collect()
+    })
 }
+
+#[cfg(test)]
+mod tests;

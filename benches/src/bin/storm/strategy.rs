@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::world::Wire;
 
 /// A future that a caller awaits.
-pub type Called<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+pub(crate) type Called<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// How a call ended, for the caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +34,15 @@ pub(crate) enum Reach {
     Caller,
     /// All callers.
     Client,
+}
+
+/// What kind of client calls, as far as one chooses settings by that.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// A poller or a crawler: it does no harm to come back late.
+    Polls,
+    /// A client of an API: somebody waits for the answer.
+    Api,
 }
 
 /// What the callers know of the upstreams beforehand; for the oracle alone.
@@ -65,6 +74,13 @@ pub(crate) trait Strategy: Send + Sync {
 
     /// Creates the client for one run.
     fn client(&self, wire: Wire, limits: Limits) -> Box<dyn Client>;
+
+    /// Creates the client for one run of that kind; the same for all kinds, unless the
+    /// strategy has settings for each.
+    fn client_for(&self, kind: Kind, wire: Wire, limits: Limits) -> Box<dyn Client> {
+        let _ = kind;
+        self.client(wire, limits)
+    }
 }
 
 /// What all callers of a run share.

@@ -174,8 +174,7 @@ mod tests {
 
     #[test]
     fn each_upstream_recovers_by_itself() {
-        let exchanges =
-            [exchange(1, 0, 429, 10), exchange(2, 1, 200, 2), exchange(15, 0, 200, 15)];
+        let exchanges = [exchange(1, 0, 429, 10), exchange(2, 1, 200, 2), exchange(15, 0, 200, 15)];
 
         let recovery = Tally::new(&exchanges, &[], secs(100), None).recovery;
 

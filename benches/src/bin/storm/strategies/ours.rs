@@ -1,22 +1,33 @@
 //! The layer: rejecting, waiting, and with quota signals.
 //!
-//! The settings are the defaults but for one: hints are believed exactly, as whoever
-//! compares by the millisecond would have it. A caller that is held back, or has
-//! heard a refusal, comes again when the table says.
+//! The settings are those that the documentation has for each kind of client: the
+//! defaults for a poller and a crawler, `for_api` for clients of an API, whose ladder
+//! of a second to a minute is what the retriers have too. Hints are believed exactly
+//! in both. And a 503 without a hint counts as a refusal, as it is a failure to each
+//! of the peers; to the layer by itself it says nothing of limits, and changes
+//! nothing.
+//!
+//! A caller that is held back, or has heard a refusal, comes again when the table
+//! says.
 
 use std::future::Future;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower::{Layer, Service, ServiceExt};
+use tower_retry_after::classify::{self, Head, Verdict};
 use tower_retry_after::hint::Dialect;
-use tower_retry_after::{Cooldowns, Error, RetryAfterBackoffLayer, Upstream};
+use tower_retry_after::{Cooldowns, Error, Ladder, RetryAfterBackoffLayer, Upstream};
 
-use crate::strategy::{Called, Caller, Client, Limits, Outcome, Reach, Strategy};
+use crate::strategy::{Called, Caller, Client, Kind, Limits, Outcome, Reach, Strategy};
 use crate::world::{Wire, World};
 
-/// The longest wait of a call where calls wait: two windows of a minute.
-const MAX_WAIT: Duration = Duration::from_secs(120);
+/// The longest wait of a call where calls wait, as the documentation's examples have it.
+const MAX_WAIT: Duration = secs(30);
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
 /// One form of the layer.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +57,18 @@ impl Strategy for Ours {
         true
     }
 
-    fn client(&self, wire: Wire, _: Limits) -> Box<dyn Client> {
+    fn client(&self, wire: Wire, limits: Limits) -> Box<dyn Client> {
+        self.client_for(Kind::Api, wire, limits)
+    }
+
+    fn client_for(&self, kind: Kind, wire: Wire, _: Limits) -> Box<dyn Client> {
         let settings = RetryAfterBackoffLayer::builder().trust_hints(true);
+        let settings = settings.classify(classify::from_fn(verdict));
+        let settings = match kind {
+            Kind::Polls => settings,
+            // What `for_api` is.
+            Kind::Api => settings.ladder(Ladder::new(secs(1), secs(60))),
+        };
         let layer = match self {
             Self::Rejecting | Self::Waiting => settings.build(),
             Self::WithQuotaSignals => settings.quota_signals(Dialect::Any).build(),
@@ -62,6 +83,14 @@ impl Strategy for Ours {
                 Box::new(Layered { service, cooldowns })
             }
         }
+    }
+}
+
+/// The standard verdict, but for a 503.
+fn verdict(head: &Head<'_>) -> Verdict {
+    match (head.status(), classify::standard(head)) {
+        (StatusCode::SERVICE_UNAVAILABLE, Verdict::Neutral) => Verdict::RateLimited { hint: None },
+        (_, verdict) => verdict,
     }
 }
 

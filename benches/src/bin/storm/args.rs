@@ -1,0 +1,66 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+/// How to call it.
+pub(crate) const USAGE: &str = "\
+usage: storm [--csv FILE] [--scenario NAME]… [--strategy NAME]… [--seed N] [--quick] [--list]
+
+  --csv FILE        also write all figures to FILE
+  --scenario NAME   play this one; all where none is named
+  --strategy NAME   play with this one; with all where none is named
+  --seed N          another chance; 1 by default
+  --quick           a third of the scenarios, one of each kind
+  --list            name all scenarios and strategies, and play nothing
+
+Where all strategies play, the program fails if a bar is missed.";
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) struct Args {
+    /// Where the figures go beside the terminal.
+    pub(crate) csv: Option<PathBuf>,
+    /// The scenarios to play; none means all.
+    pub(crate) scenarios: Vec<String>,
+    /// The strategies to play with; none means all.
+    pub(crate) strategies: Vec<String>,
+    /// What all chance comes from.
+    pub(crate) seed: u64,
+    /// Whether to play but a few scenarios.
+    pub(crate) quick: bool,
+    /// Whether to name what there is.
+    pub(crate) list: bool,
+}
+
+impl Args {
+    /// Reads the command line of this process.
+    ///
+    /// # Errors
+    ///
+    /// Returns what cannot be understood.
+    pub(crate) fn read() -> Result<Self, lexopt::Error> {
+        let mut args = Self {
+            csv: None,
+            scenarios: Vec::new(),
+            strategies: Vec::new(),
+            seed: 1,
+            quick: false,
+            list: false,
+        };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Long("csv") => args.csv = Some(parser.value()?.into()),
+                Long("scenario") => args.scenarios.push(parser.value()?.string()?),
+                Long("strategy") => args.strategies.push(parser.value()?.string()?),
+                Long("seed") => args.seed = parser.value()?.parse()?,
+                Long("quick") => args.quick = true,
+                Long("list") => args.list = true,
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(args)
+    }
+}
