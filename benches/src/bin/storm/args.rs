@@ -6,13 +6,16 @@ use lexopt::prelude::*;
 
 /// How to call it.
 pub(crate) const USAGE: &str = "\
-usage: storm [--csv FILE] [--scenario NAME]… [--strategy NAME]… [--seed N] [--quick] [--list]
+usage: storm [--csv FILE] [--scenario NAME]… [--strategy NAME]… [--seed N] [--quick]
+       storm --real-time [--quick]
+       storm --list
 
   --csv FILE        also write all figures to FILE
   --scenario NAME   play this one; all where none is named
   --strategy NAME   play with this one; with all where none is named
   --seed N          another chance; 1 by default
-  --quick           a third of the scenarios, one of each kind
+  --quick           a third of the scenarios, one of each kind; of real time some seconds
+  --real-time       the peers that read a clock of their own, for some minutes
   --list            name all scenarios and strategies, and play nothing
 
 Where all strategies play, the program fails if a bar is missed.";
@@ -30,6 +33,8 @@ pub(crate) struct Args {
     pub(crate) seed: u64,
     /// Whether to play but a few scenarios.
     pub(crate) quick: bool,
+    /// Whether to play what cannot be played in virtual time.
+    pub(crate) real_time: bool,
     /// Whether to name what there is.
     pub(crate) list: bool,
 }
@@ -47,6 +52,7 @@ impl Args {
             strategies: Vec::new(),
             seed: 1,
             quick: false,
+            real_time: false,
             list: false,
         };
         let mut parser = lexopt::Parser::from_env();
@@ -57,6 +63,7 @@ impl Args {
                 Long("strategy") => args.strategies.push(parser.value()?.string()?),
                 Long("seed") => args.seed = parser.value()?.parse()?,
                 Long("quick") => args.quick = true,
+                Long("real-time") => args.real_time = true,
                 Long("list") => args.list = true,
                 other => return Err(other.unexpected()),
             }

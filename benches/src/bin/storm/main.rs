@@ -6,6 +6,7 @@
 mod args;
 mod bars;
 mod callers;
+mod real_time;
 mod report;
 mod runs;
 mod scenario;
@@ -48,6 +49,10 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     if args.list {
         scenarios::all().iter().for_each(|one| println!("{}: {}", one.name, one.about));
         strategies::all().iter().for_each(|one| println!("{}", one.name()));
+        return Ok(true);
+    }
+    if args.real_time {
+        real_time::run(args.quick);
         return Ok(true);
     }
     let mut scenarios = chosen(scenarios::all(), &args.scenarios, |one: &Scenario| one.name)?;

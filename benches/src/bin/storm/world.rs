@@ -54,10 +54,7 @@ pub(crate) struct World {
 
 impl World {
     /// Creates the world as of now, in whose upstreams nothing has arrived.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a run's only look at the clock: tokio's, paused"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a run's only look at the clock")]
     pub(crate) fn new(upstreams: Vec<Upstream>, round_trip: Duration) -> Arc<Self> {
         let began = Instant::now();
         Arc::new(Self {
