@@ -6,11 +6,13 @@ use lexopt::prelude::*;
 
 /// How to call it.
 pub(crate) const USAGE: &str = "\
-usage: storm [--csv FILE] [--scenario NAME]… [--strategy NAME]… [--seed N] [--quick]
+usage: storm [--csv FILE] [--plots FOLDER] [--scenario NAME]… [--strategy NAME]…
+             [--seed N] [--quick]
        storm --real-time [--quick]
        storm --list
 
   --csv FILE        also write all figures to FILE
+  --plots FOLDER    also draw each scenario: a timeline and bars, as SVG
   --scenario NAME   play this one; all where none is named
   --strategy NAME   play with this one; with all where none is named
   --seed N          another chance; 1 by default
@@ -25,6 +27,8 @@ Where all strategies play, the program fails if a bar is missed.";
 pub(crate) struct Args {
     /// Where the figures go beside the terminal.
     pub(crate) csv: Option<PathBuf>,
+    /// Where the pictures go, if any are wanted.
+    pub(crate) plots: Option<PathBuf>,
     /// The scenarios to play; none means all.
     pub(crate) scenarios: Vec<String>,
     /// The strategies to play with; none means all.
@@ -48,6 +52,7 @@ impl Args {
     pub(crate) fn read() -> Result<Self, lexopt::Error> {
         let mut args = Self {
             csv: None,
+            plots: None,
             scenarios: Vec::new(),
             strategies: Vec::new(),
             seed: 1,
@@ -59,6 +64,7 @@ impl Args {
         while let Some(arg) = parser.next()? {
             match arg {
                 Long("csv") => args.csv = Some(parser.value()?.into()),
+                Long("plots") => args.plots = Some(parser.value()?.into()),
                 Long("scenario") => args.scenarios.push(parser.value()?.string()?),
                 Long("strategy") => args.strategies.push(parser.value()?.string()?),
                 Long("seed") => args.seed = parser.value()?.parse()?,

@@ -6,6 +6,7 @@
 mod args;
 mod bars;
 mod callers;
+mod plot;
 mod real_time;
 mod report;
 mod runs;
@@ -19,6 +20,7 @@ mod world;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use args::Args;
 use bars::Judgement;
@@ -66,7 +68,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         scenarios,
         &strategies,
         args.seed,
-        |_| false,
+        if args.plots.is_some() { plot::SHOWN } else { Duration::ZERO },
         |played| {
             println!("\n{}: {}", played.scenario.name, played.scenario.about);
             println!("{}", report::table(played));
@@ -75,6 +77,10 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     if let Some(path) = &args.csv {
         report::write_csv(&all, path)?;
         println!("\nfigures written to {}", path.display());
+    }
+    if let Some(folder) = &args.plots {
+        all.iter().try_for_each(|played| plot::write(folder, played))?;
+        println!("\npictures drawn in {}", folder.display());
     }
     if !args.strategies.is_empty() {
         return Ok(true);

@@ -14,9 +14,7 @@ use std::time::Duration;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::scenario::Scenario;
-use crate::tally::Tally;
-use crate::world::Exchange;
+use crate::runs::Played;
 
 /// Useful answers; told apart from [`REFUSED`] by any eye (Okabe and Ito's palette).
 const SERVED: RGBColor = RGBColor(0, 114, 178);
@@ -37,34 +35,20 @@ const MARGIN: i32 = 14;
 /// Each glyph is at most so wide, as a share of the text's size; browsers differ.
 const GLYPH: f64 = 0.56;
 
-/// One strategy's part of a picture.
-#[derive(Clone, Copy)]
-pub(crate) struct Row<'a> {
-    /// The strategy.
-    pub(crate) name: &'a str,
-    /// What arrived at the upstreams.
-    pub(crate) exchanges: &'a [Exchange],
-    /// What it came to.
-    pub(crate) tally: &'a Tally,
-}
+/// How much of a run a timeline shows.
+pub(crate) const SHOWN: Duration = Duration::from_secs(180);
 
 /// Writes the scenario's two pictures into the folder: `NAME-timeline.svg`, the first
-/// `shown` of the run, and `NAME-bars.svg`.
+/// [`SHOWN`] of the run, and `NAME-bars.svg`.
 ///
 /// # Errors
 ///
 /// Returns what the file system says.
-pub(crate) fn write(
-    folder: &Path,
-    scenario: &Scenario,
-    shown: Duration,
-    rows: &[Row<'_>],
-) -> Result<(), Box<dyn Error>> {
+pub(crate) fn write(folder: &Path, played: &Played) -> Drawn {
     std::fs::create_dir_all(folder)?;
-    let timeline = timeline::draw(scenario, shown.min(scenario.length), rows)?;
-    std::fs::write(folder.join(format!("{}-timeline.svg", scenario.name)), timeline)?;
-    let bars = bars::draw(scenario, rows)?;
-    std::fs::write(folder.join(format!("{}-bars.svg", scenario.name)), bars)?;
+    let name = played.scenario.name;
+    std::fs::write(folder.join(format!("{name}-timeline.svg")), timeline::draw(played)?)?;
+    std::fs::write(folder.join(format!("{name}-bars.svg")), bars::draw(played)?)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use crate::callers;
 use crate::scenario::{ROUND_TRIP, Scenario};
@@ -24,7 +25,7 @@ pub(crate) struct Run {
     pub(crate) is_ours: bool,
     /// What it came to.
     pub(crate) tally: Tally,
-    /// What the upstreams saw, in order; empty where nobody asked for it.
+    /// What the upstreams saw, in order: of all or of the beginning.
     pub(crate) log: Vec<Exchange>,
 }
 
@@ -65,13 +66,13 @@ pub(crate) fn play(scenario: &Scenario, strategy: &dyn Strategy, seed: u64) -> R
 /// Plays each scenario with each strategy, on as many threads as there are cores.
 ///
 /// The order, and each figure, is the same however many there are. Each scenario is
-/// shown as soon as it and those before it have been played. Logs are kept where
-/// `keeps` says so: all of them together are some gigabytes.
+/// shown as soon as it and those before it have been played. Of the logs the first
+/// `kept` is kept: all of them together are some gigabytes.
 pub(crate) fn all(
     scenarios: Vec<Scenario>,
     strategies: &[Box<dyn Strategy>],
     seed: u64,
-    keeps: impl Fn(&Scenario) -> bool + Sync,
+    kept: Duration,
     show: impl Fn(&Played),
 ) -> Vec<Played> {
     let jobs: Vec<_> =
@@ -85,9 +86,8 @@ pub(crate) fn all(
                 return;
             };
             let mut run = play(scenario, strategy.as_ref(), seed);
-            if !keeps(scenario) {
-                run.log = Vec::new();
-            }
+            run.log.retain(|one| one.at < kept);
+            run.log.shrink_to_fit();
             // Fails only where the other side has panicked.
             let _ = done.send((number, run));
         }

@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use super::{
-    Anchor, Canvas, Drawn, FAINT, MARGIN, NAMES, REFUSED, Row, SERVED, WIDTH, below_heading, fill,
+    Anchor, Canvas, Drawn, FAINT, MARGIN, NAMES, REFUSED, SERVED, WIDTH, below_heading, fill,
     picture, write_heading, write_text,
 };
-use crate::scenario::Scenario;
+use crate::runs::Played;
 
 /// The height of a strategy's part, with the room to the next.
 const PART: i32 = 24;
@@ -16,7 +16,8 @@ const HALF: i32 = (WIDTH as i32 - NAMES - MARGIN) / 2;
 const NUMBER: i32 = 64;
 
 /// Draws all strategies' bars.
-pub(super) fn draw(scenario: &Scenario, rows: &[Row<'_>]) -> Result<String, Box<dyn Error>> {
+pub(super) fn draw(played: &Played) -> Result<String, Box<dyn Error>> {
+    let Played { scenario, runs: rows } = played;
     let top = below_heading(scenario.about) + 24;
     let bottom = top + rows.len() as i32 * PART;
     let height = bottom + MARGIN;
@@ -30,7 +31,7 @@ pub(super) fn draw(scenario: &Scenario, rows: &[Row<'_>]) -> Result<String, Box<
         write_text(canvas, "useful answers an hour", (right, top - 14), 12, Anchor::Left)?;
         for (row, y) in rows.iter().zip((top..).step_by(PART as usize)) {
             let middle = y + PART / 2;
-            write_text(canvas, row.name, (NAMES - 10, middle), 12, Anchor::Right)?;
+            write_text(canvas, row.strategy, (NAMES - 10, middle), 12, Anchor::Right)?;
             let wasted = row.tally.wasted as f64;
             draw_bar(
                 canvas,

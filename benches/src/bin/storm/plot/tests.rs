@@ -7,6 +7,10 @@ use http::StatusCode;
 use super::bars::thousands;
 use super::timeline::{Cell, cells};
 use super::*;
+use crate::runs::Run;
+use crate::strategy::Strategy;
+use crate::tally::Tally;
+use crate::world::Exchange;
 
 /// A request of a caller that arrived after so many seconds.
 fn exchange(at: u64, sender: usize, status: StatusCode) -> Exchange {
@@ -68,20 +72,28 @@ fn thousands_stand_apart() {
 
 #[test]
 fn every_strategy_is_named_and_every_shape_stands_inside_of_the_picture() {
-    let scenario = &crate::scenario::all()[0];
-    let exchanges: Vec<_> =
-        (0..170).map(|at| exchange(at, at as usize % 64, StatusCode::OK)).collect();
-    let tally = Tally::new(&exchanges, &[], scenario.length);
-    let row = |name| Row { name, exchanges: &exchanges, tally: &tally };
-    let rows = ["fixed pace", "ours, waiting, with quota signals"].map(row);
+    let mut scenario = crate::scenarios::all().remove(0);
+    scenario.about = "a sentence that is longer than any picture is wide, and then goes on and on \
+                      for as long as it takes to reach the next line, as some of them do";
+    let log: Vec<_> = (0..170).map(|at| exchange(at, at as usize % 64, StatusCode::OK)).collect();
+    let strategies = crate::strategies::all();
+    let run = |strategy: &Box<dyn Strategy>| Run {
+        strategy: strategy.name(),
+        reach: strategy.reach(),
+        is_told: strategy.is_told(),
+        is_ours: strategy.is_ours(),
+        tally: Tally::new(&log, &[], scenario.length, Some(64)),
+        log: log.clone(),
+    };
+    let runs: Vec<_> = strategies.iter().map(run).collect();
+    let played = Played { scenario, runs };
 
-    let pictures =
-        [timeline::draw(scenario, Duration::from_secs(180), &rows), bars::draw(scenario, &rows)];
+    let pictures = [timeline::draw(&played), bars::draw(&played)];
 
     for svg in pictures.map(Result::unwrap) {
         let height: i32 = first_attribute(&svg, "height");
-        for row in &rows {
-            assert!(svg.contains(row.name), "{} is not named", row.name);
+        for run in &played.runs {
+            assert!(svg.contains(run.strategy), "{} is not named", run.strategy);
         }
         for shape in svg.lines().filter(|line| line.starts_with("<rect")) {
             let (x, y) = (first_attribute(shape, "x"), first_attribute(shape, "y"));

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use super::{
-    Anchor, Canvas, Drawn, FAINT, MARGIN, NAMES, REFUSED, Row, SERVED, WIDTH, below_heading, fill,
-    picture, write_heading, write_legend, write_text,
+    Anchor, Canvas, Drawn, FAINT, MARGIN, NAMES, REFUSED, SERVED, SHOWN, WIDTH, below_heading,
+    fill, picture, write_heading, write_legend, write_text,
 };
-use crate::scenario::Scenario;
+use crate::runs::Played;
 use crate::world::Exchange;
 
 /// The width of a column. In a picture of three minutes it is a second and a bit, so that
@@ -29,19 +29,12 @@ pub(super) enum Cell {
     Refused,
 }
 
-/// Draws the first `shown` of each run.
-pub(super) fn draw(
-    scenario: &Scenario,
-    shown: Duration,
-    rows: &[Row<'_>],
-) -> Result<String, Box<dyn Error>> {
-    let lanes = rows
-        .iter()
-        .flat_map(|row| row.exchanges)
-        .map(|one| one.sender + 1)
-        .max()
-        .unwrap_or(1)
-        .min(PART);
+/// Draws the beginning of each run.
+pub(super) fn draw(played: &Played) -> Result<String, Box<dyn Error>> {
+    let Played { scenario, runs: rows } = played;
+    let shown = SHOWN.min(scenario.length);
+    let lanes =
+        rows.iter().flat_map(|row| &row.log).map(|one| one.sender + 1).max().unwrap_or(1).min(PART);
     let lane = (PART / lanes).clamp(1, 14) as i32;
     let part = lanes as i32 * lane;
     let top = below_heading(scenario.about);
@@ -54,9 +47,9 @@ pub(super) fn draw(
         write_scale(canvas, shown, (top, bottom))?;
         for (row, y) in rows.iter().zip((top..).step_by((part + GAP) as usize)) {
             let middle = y + part / 2;
-            write_text(canvas, row.name, (NAMES - 10, middle), 12, Anchor::Right)?;
+            write_text(canvas, row.strategy, (NAMES - 10, middle), 12, Anchor::Right)?;
             fill(canvas, (NAMES, WIDTH as i32 - MARGIN), (y + part + 2, y + part + 3), FAINT)?;
-            for (number, cells) in cells(row.exchanges, lanes, shown).iter().enumerate() {
+            for (number, cells) in cells(&row.log, lanes, shown).iter().enumerate() {
                 draw_lane(canvas, cells, y + number as i32 * lane, lane)?;
             }
         }
