@@ -12,9 +12,13 @@ use tower_retry_after::{RateLimited, Reason};
 
 use super::chance::Transcript;
 use super::wire::Ask;
-use super::{Rules, now};
+use super::{HEALED, Rules, now};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// From when on nobody cools any more: a refusal may have been on its way for a little
+/// more than a minute when the upstreams became well, and then counts for two at most.
+const HEALED_FOR_SURE: Duration = Duration::from_millis(HEALED + 200_000);
 
 /// How a call ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,7 +67,6 @@ struct Seen {
     /// Who stands in line, of those that are always ready, by their tickets.
     waiting: BTreeSet<u64>,
     transcript: Transcript,
-    last_success: Option<Instant>,
 }
 
 /// What happened, in numbers: a run in which nothing happens proves nothing.
@@ -99,12 +102,7 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(start: Instant, upstreams: usize, forget_after: Duration) -> Self {
-        let seen = || Seen {
-            known: None,
-            waiting: BTreeSet::new(),
-            transcript: Transcript::EMPTY,
-            last_success: None,
-        };
+        let seen = || Seen { known: None, waiting: BTreeSet::new(), transcript: Transcript::EMPTY };
         Self {
             start,
             forget_after,
@@ -138,10 +136,6 @@ impl Judge {
             all.note(&[seen.transcript.hash()]);
         }
         all
-    }
-
-    pub(crate) fn last_success(&self, of: usize) -> Option<Instant> {
-        self.upstreams[of].last_success
     }
 
     fn note(&mut self, of: usize, words: &[u64]) {
@@ -233,6 +227,10 @@ impl Judge {
         let told = limited.retry_after();
         let least = Duration::from_millis(1);
         self.expect(limited.until() == now() + told, "the two times that are told differ");
+        let is_well = now() - self.start > HEALED_FOR_SURE;
+        if is_well && limited.reason() == Reason::Cooling {
+            self.violated(&format!("{to}: held back though all have long been well: {limited}"));
+        }
         let Some(known) = self.known(to).cloned() else {
             return self.violated(&format!("{to}: held back while clear: {limited}"));
         };
@@ -302,9 +300,6 @@ impl Judge {
 
     /// What an ending says of an upstream. `own` calls may hold something there.
     fn hear(&mut self, of: usize, (sent, own): (u64, bool), ending: Ending, rules: &Rules) {
-        if ending == Ending::Succeeded {
-            self.upstreams[of].last_success = Some(now());
-        }
         let next = match self.known(of).cloned() {
             None => match ending {
                 Ending::Refused(hint) => Some(self.begin(1, rules.wait(1, hint), now())),

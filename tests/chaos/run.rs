@@ -51,8 +51,6 @@ pub(crate) struct Report {
     pub(crate) transcript: Transcript,
     pub(crate) tally: Tally,
     pub(crate) polls: u64,
-    /// The longest that an upstream was not served after all were well again.
-    pub(crate) healing: Duration,
     /// How many requests arrived at the most popular upstream.
     pub(crate) busiest: u64,
 }
@@ -186,7 +184,7 @@ async fn hour(plan: Plan) -> Result<Report, String> {
         polls += ended.map_err(|error| error.to_string())?;
         stage.verdict()?;
     }
-    let healing = healed(&stage)?;
+    stage.verdict()?;
     let transcript = stage.net.judge(|judge| judge.transcript());
     let tally = stage.net.judge(|judge| judge.tally);
     well_again(&stage).await?;
@@ -194,7 +192,7 @@ async fn hour(plan: Plan) -> Result<Report, String> {
     let busiest = upstreams.iter().map(Upstream::requests).max().unwrap_or_default();
     drop(upstreams);
     nothing_is_left(stage)?;
-    Ok(Report { transcript, tally, polls, healing, busiest })
+    Ok(Report { transcript, tally, polls, busiest })
 }
 
 /// Somebody who cools and clears upstreams, each time in a millisecond in which no
@@ -236,24 +234,6 @@ async fn looks(stage: Stage, plan: Plan) -> u64 {
             }
         });
     }
-}
-
-/// Once all is well, every upstream that is asked is served within the longest cooldown.
-fn healed(stage: &Stage) -> Result<Duration, String> {
-    stage.verdict()?;
-    let end = stage.net.start + Duration::from_millis(END);
-    let longest = Rules::CAREFUL.cap.max(Rules::CAREFUL.max_retry_after);
-    let mut healing = Duration::ZERO;
-    for of in 0..UPSTREAMS {
-        let last = stage.net.judge(|judge| judge.last_success(of));
-        // Those that few ask may have been asked last a while ago.
-        let silence = last.map_or(Duration::MAX, |last| end.saturating_duration_since(last));
-        healing = healing.max(silence);
-        if silence > longest + Duration::from_secs(240) {
-            return Err(format!("{of} was not served for {silence:?} though it was well"));
-        }
-    }
-    Ok(healing)
 }
 
 /// Each upstream takes ten calls that wait, and is Clear then.
