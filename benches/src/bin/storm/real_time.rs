@@ -1,14 +1,17 @@
 //! The peers that read a clock of their own, in real time: `storm --real-time`.
 //!
-//! In a run all strategies stand side by side on one runtime, each with upstreams and
-//! callers of its own; they mostly sleep, so a scenario takes its length once, and a
-//! machine that is busy is so for all. Everything that is a minute's elsewhere is
-//! [`MINUTE`]'s here: limits, paces, outages, ladders, how long a breaker is open. It
-//! cannot be shorter, as `Retry-After` is in whole seconds; hints are rounded up to
-//! them for everybody, which costs all who heed them half a second of each window.
+//! All strategies in all scenarios are played at once, on one runtime, each with
+//! upstreams and callers of its own: they mostly sleep, so it takes the length of one
+//! scenario, and a machine that is busy is so for all.
+//!
+//! A minute takes a third of its time, and so does all that is reckoned in minutes or
+//! by the pace elsewhere: limits, paces, outages, ladders, how long a breaker is open.
+//! Less would not be fair to anybody: `Retry-After` is in whole seconds, to which
+//! hints are rounded up, and the layer's callers who are held back while a probe is
+//! out come again after a second, however long a minute is.
 //!
 //! The figures depend on the machine, and bars are not for them. What `--quick`
-//! asserts does not: it plays the first scenario for some seconds.
+//! asserts does not: it plays one scenario of its own for fifteen seconds.
 
 use std::time::Duration;
 
@@ -23,18 +26,14 @@ use crate::tally::Tally;
 use crate::upstream::{FixedWindow, Outages, Telling, Upstream};
 use crate::world::{Wire, World};
 
-/// A minute: long enough for hints of whole seconds, and for fifteen of them to be a
-/// minute.
-const MINUTE: Duration = Duration::from_secs(4);
+/// How long a minute takes.
+const MINUTE: Duration = Duration::from_secs(20);
 
-/// A second's share of it, and the usual pace.
-const SECOND: Duration = Duration::from_millis(66);
+/// How long a minute takes in the quick form, which has three.
+const QUICK_MINUTE: Duration = Duration::from_secs(5);
 
 /// From a request's leaving to its answer's arrival.
-const ROUND_TRIP: Duration = Duration::from_millis(4);
-
-/// How long `--quick` plays.
-const QUICK: Duration = Duration::from_secs(3 * MINUTE.as_secs());
+const ROUND_TRIP: Duration = Duration::from_millis(16);
 
 /// What became of one strategy.
 struct Run {
@@ -43,46 +42,49 @@ struct Run {
     tally: Tally,
 }
 
-/// Plays the scenarios one after the other and prints a table of each.
+/// Plays the scenarios and prints a table of each.
 ///
 /// # Panics
 ///
 /// Panics in its quick form if the layer wasted as many requests as the fixed pace, or
 /// got no useful answer.
 pub(crate) fn run(is_quick: bool) {
-    let strategies = strategies::of_real_time(MINUTE);
-    let mut scenarios = scenarios();
     if is_quick {
-        scenarios.truncate(1);
-        scenarios.iter_mut().for_each(|scenario| scenario.length = QUICK);
-    }
-    for scenario in scenarios {
-        let (minute, length) = (MINUTE.as_secs(), scenario.length.as_secs());
-        println!("{}: {}", scenario.name, scenario.about);
-        println!("(in real time, {length} s, of which a minute takes {minute})");
-        let runs = play(&scenario, &strategies);
-        println!("{}\n", table(&runs));
-        if is_quick {
+        let scenarios = [quick()];
+        let played = play(&scenarios, QUICK_MINUTE);
+        show(&scenarios, &played, QUICK_MINUTE);
+        for runs in played {
             hold(&runs);
         }
+    } else {
+        let scenarios = scenarios();
+        let played = play(&scenarios, MINUTE);
+        show(&scenarios, &played, MINUTE);
     }
 }
 
-/// Plays a scenario with all strategies at once.
-fn play(scenario: &Scenario, strategies: &[Box<dyn Strategy>]) -> Vec<Run> {
+/// Plays all scenarios with all strategies at once.
+fn play(scenarios: &[Scenario], minute: Duration) -> Vec<Vec<Run>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .expect("a runtime without I/O");
+    let strategies = strategies::of_real_time(minute);
+    let all = scenarios.iter().map(|scenario| {
+        join_all(strategies.iter().map(move |strategy| one(scenario, strategy.as_ref())))
+    });
+    runtime.block_on(join_all(all))
+}
+
+/// Plays a scenario with one strategy.
+async fn one(scenario: &Scenario, strategy: &dyn Strategy) -> Run {
     let Scenario { callers, limits, length, .. } = *scenario;
-    runtime.block_on(join_all(strategies.iter().map(|strategy| async move {
-        let upstreams = (0..callers.upstreams()).map(|number| (scenario.upstream)(number as u64));
-        let world = World::new(upstreams.collect(), ROUND_TRIP);
-        let client = strategy.client(Wire::new(world.clone()), limits);
-        let ended = callers::run(callers, client, &world, length, 1).await;
-        let tally = Tally::new(&world.take_log(), &ended, length, callers.number());
-        Run { strategy: strategy.name(), reach: strategy.reach(), tally }
-    })))
+    let upstreams = (0..callers.upstreams()).map(|number| (scenario.upstream)(number as u64));
+    let world = World::new(upstreams.collect(), ROUND_TRIP);
+    let client = strategy.client(Wire::new(world.clone()), limits);
+    let ended = callers::run(callers, client, &world, length, 1).await;
+    let tally = Tally::new(&world.take_log(), &ended, length, callers.number());
+    Run { strategy: strategy.name(), reach: strategy.reach(), tally }
 }
 
 /// Holds the layer to what no machine's speed can change.
@@ -93,19 +95,29 @@ fn hold(runs: &[Run]) {
     assert!(ours.useful > 0.0, "the layer got nothing useful");
 }
 
+/// Prints the figures of all scenarios.
+fn show(scenarios: &[Scenario], played: &[Vec<Run>], minute: Duration) {
+    for (scenario, runs) in scenarios.iter().zip(played) {
+        let Scenario { name, about, length, .. } = *scenario;
+        println!("{name}: {about}");
+        println!("{length:.1?} of real time, of which a minute takes {minute:?}");
+        println!("{}\n", table(runs, length));
+    }
+}
+
 /// Returns the figures of a scenario.
-fn table(runs: &[Run]) -> Table {
+fn table(runs: &[Run], length: Duration) -> Table {
+    let hours = length.as_secs_f64() / 3600.0;
     let mut table = Table::new();
-    table.set_header(["strategy", "learns for", "sent", "wasted", "held back", "useful a minute"]);
+    table.set_header(["strategy", "learns for", "sent", "wasted", "held back", "useful"]);
     for Run { strategy, reach, tally } in runs {
-        let minutes_an_hour = 3600.0 / MINUTE.as_secs_f64();
         table.add_row([
             (*strategy).to_owned(),
             format!("{reach:?}").to_lowercase(),
             tally.sent.to_string(),
             tally.wasted.to_string(),
             tally.held_back.to_string(),
-            format!("{:.1}", tally.useful / minutes_an_hour),
+            format!("{:.0}", tally.useful * hours),
         ]);
     }
     for column in table.column_iter_mut().skip(2) {
@@ -116,8 +128,9 @@ fn table(runs: &[Run]) -> Table {
 
 /// Returns the storms that are played in real time.
 fn scenarios() -> Vec<Scenario> {
-    let many = Callers::Loops { callers: 64, pace: SECOND };
-    let one = Callers::Loops { callers: 1, pace: SECOND };
+    let pace = MINUTE / 60;
+    let many = Callers::Loops { callers: 64, pace };
+    let one = Callers::Loops { callers: 1, pace };
     let of = |name, about, callers, quota, upstream| Scenario {
         name,
         about,
@@ -125,7 +138,8 @@ fn scenarios() -> Vec<Scenario> {
         callers,
         limits: Limits { quota, window: MINUTE },
         bars: &[],
-        length: 15 * MINUTE,
+        // The tenth window does not begin.
+        length: pace * (9 * 60 - 1),
     };
     vec![
         of(
@@ -145,8 +159,29 @@ fn scenarios() -> Vec<Scenario> {
             30,
             |_| Upstream::new(FixedWindow::new(30, MINUTE), Telling::Seconds),
         ),
-        of("outage", "64 callers; down for one minute of three: 503, untold", many, 0, |_| {
+        of(
+            "outage",
+            "64 callers, down for a minute of three: 503, which says when",
+            many,
+            0,
+            |_| Upstream::new(Outages::new(2 * MINUTE, MINUTE), Telling::Seconds),
+        ),
+        of("outage-untold", "the same, where the 503 says nothing", many, 0, |_| {
             Upstream::new(Outages::new(2 * MINUTE, MINUTE), Telling::Nothing)
         }),
     ]
+}
+
+/// Returns the storm of the quick form.
+fn quick() -> Scenario {
+    let pace = QUICK_MINUTE / 60;
+    Scenario {
+        name: "quick",
+        about: "64 callers, sixty requests a minute, told in whole seconds",
+        upstream: |_| Upstream::new(FixedWindow::new(60, QUICK_MINUTE), Telling::Seconds),
+        callers: Callers::Loops { callers: 64, pace },
+        limits: Limits { quota: 60, window: QUICK_MINUTE },
+        bars: &[],
+        length: pace * (3 * 60 - 1),
+    }
 }

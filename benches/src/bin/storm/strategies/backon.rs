@@ -3,9 +3,10 @@
 //! Alone it is its default, of one, two and four seconds, for refusals.
 //!
 //! Reading `Retry-After` it follows the example in its docs, which waits as long as
-//! it is told, as often as it is told, and by its own backoff otherwise. In one thing
-//! it is better than the example: what it cannot read, such as a date, is no hint,
-//! where the example takes it for zero and tries again without a pause.
+//! it is told, and by its own backoff otherwise. In two things it is better than the
+//! example: it gives up after three retries, where the example goes on for as long as
+//! it is told anything; and what it cannot read, such as a date, is no hint, where the
+//! example takes it for zero and tries again without a pause.
 //!
 //! What it cannot: hear from one call what the upstream told another.
 
@@ -55,7 +56,7 @@ impl Calls for Retrying {
     async fn call(self, upstream: usize, sender: usize) -> Outcome {
         let adjust = |refused: &Response<()>, own: Option<Duration>| match self.how {
             Backon::Alone => own,
-            Backon::Told => retry_after(refused).or(own),
+            Backon::Told => own.map(|own| retry_after(refused).unwrap_or(own)),
         };
         let once = || ask(self.wire.clone(), upstream, sender);
         match once.retry(ExponentialBuilder::default()).adjust(adjust).await {
@@ -98,6 +99,17 @@ mod tests {
 
             assert_eq!(stage.now(), WINDOW);
             assert_eq!(stage.arrived().len(), 3);
+        });
+    }
+
+    #[test]
+    fn told_again_and_again_it_gives_up() {
+        in_virtual_time(async {
+            let mut stage = Stage::new(&Backon::Told, 0, Telling::Exact);
+
+            assert_eq!(stage.call(0).await, Outcome::Refused);
+
+            assert_eq!(stage.arrived().len(), 4);
         });
     }
 

@@ -10,13 +10,15 @@
 //! sliding windows and buckets alike not one request is wasted. It costs the oracle
 //! one bucket's fill, once. Keys are upstreams, each with the limit for itself.
 //!
-//! Where the cell is not there yet, one form waits for it, as governor's own
-//! `until_key_ready` does but asleep in tokio's time (that one sleeps on a thread's
-//! timer: 0.10.4, `src/state/keyed/future.rs:52`); the other says when to come again,
-//! for callers who have something else to do meanwhile. Its clock is tokio's too.
+//! Where the cell is not there yet, one form waits for it in tokio's time (governor's
+//! own `until_key_ready` sleeps on a thread's timer: 0.10.4,
+//! `src/state/keyed/future.rs:52`), and in line: governor lets all who wait try again
+//! at once, and one of them by chance. The other form says when to come again, for
+//! callers who have something else to do meanwhile. Its clock is tokio's too.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -59,7 +61,8 @@ impl Strategy for Governor {
             .expect("a window is no moment")
             .allow_burst(NonZeroU32::MIN);
         let limiter = Limiter::new(quota, DefaultKeyedStateStore::default(), TokioClock::new());
-        Box::new(Shared(Limited { wire, limiter: Arc::new(limiter), how: *self }))
+        let limiter = Arc::new(limiter);
+        Box::new(Shared(Limited { wire, limiter, lines: Arc::default(), how: *self }))
     }
 }
 
@@ -72,16 +75,41 @@ type Limiter =
 struct Limited {
     wire: Wire,
     limiter: Arc<Limiter>,
+    lines: Arc<Mutex<HashMap<usize, Line>>>,
     how: Governor,
+}
+
+/// Who has it is the next to be served; the others have it in the order they came.
+type Line = Arc<tokio::sync::Mutex<()>>;
+
+impl Limited {
+    /// Returns the line of those who wait for an upstream.
+    fn line(&self, upstream: usize) -> Line {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.entry(upstream).or_default().clone()
+    }
+
+    /// Takes a cell of an upstream, or says how long until there is one.
+    fn take(&self, upstream: usize) -> Result<(), Duration> {
+        let now = || self.limiter.clock().now();
+        self.limiter.check_key(&upstream).map_err(|not_until| not_until.wait_time_from(now()))
+    }
 }
 
 impl Calls for Limited {
     async fn call(self, upstream: usize, sender: usize) -> Outcome {
-        while let Err(not_until) = self.limiter.check_key(&upstream) {
-            let wait = not_until.wait_time_from(self.limiter.clock().now());
-            match self.how {
-                Governor::Waiting => tokio::time::sleep(wait).await,
-                Governor::Checking => return Outcome::HeldBack { wait: Some(wait) },
+        match self.how {
+            Governor::Waiting => {
+                let line = self.line(upstream);
+                let _first = line.lock().await;
+                while let Err(wait) = self.take(upstream) {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            Governor::Checking => {
+                if let Err(wait) = self.take(upstream) {
+                    return Outcome::HeldBack { wait: Some(wait) };
+                }
             }
         }
         match ask(self.wire, upstream, sender).await {
