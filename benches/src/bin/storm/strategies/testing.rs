@@ -59,5 +59,5 @@ pub(super) fn in_virtual_time<T>(test: impl Future<Output = T>) -> T {
 
 /// Returns the times between arrivals, in milliseconds.
 pub(super) fn gaps(exchanges: &[Exchange]) -> Vec<u128> {
-    exchanges.windows(2).map(|two| (two[1].at - two[0].at).as_millis()).collect()
+    exchanges.windows(2).map(|two| two[1].at.abs_diff(two[0].at).as_millis()).collect()
 }
