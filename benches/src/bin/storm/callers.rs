@@ -76,8 +76,6 @@ pub(crate) struct Ended {
     pub(crate) at: Duration,
     /// For which caller.
     pub(crate) caller: usize,
-    /// Which upstream was called.
-    pub(crate) upstream: usize,
     /// How.
     pub(crate) outcome: Outcome,
 }
@@ -123,8 +121,8 @@ struct Book {
 
 impl Book {
     /// Notes that a call has just ended.
-    fn note(&self, caller: usize, upstream: usize, outcome: Outcome) {
-        let one = Ended { at: self.world.now(), caller, upstream, outcome };
+    fn note(&self, caller: usize, outcome: Outcome) {
+        let one = Ended { at: self.world.now(), caller, outcome };
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(one);
     }
 
@@ -149,7 +147,7 @@ fn poll(
         tokio::time::sleep(first).await;
         loop {
             let outcome = caller.call(0).await;
-            book.note(number, 0, outcome);
+            book.note(number, outcome);
             tokio::time::sleep(caller.rest(outcome, pace)).await;
         }
     }
@@ -165,8 +163,8 @@ async fn arrive(client: Box<dyn Client>, per_second: f64, mut chance: StdRng, bo
         let mut caller = client.caller(number);
         let book = book.clone();
         tokio::spawn(async move {
-            let called = tokio::time::timeout(PATIENCE, caller.call(0)).await;
-            book.note(number, 0, called.unwrap_or(Outcome::Refused));
+            let outcome = tokio::time::timeout(PATIENCE, caller.call(0)).await;
+            book.note(number, outcome.unwrap_or(Outcome::Refused));
         });
     }
 }
@@ -192,9 +190,10 @@ fn crawl(
     async move {
         tokio::time::sleep(first).await;
         loop {
-            let host = (popularity.sample(&mut chance) as usize).clamp(1, hosts) - 1;
+            #[expect(clippy::cast_sign_loss, reason = "from 1 on")]
+            let host = popularity.sample(&mut chance) as usize - 1;
             let outcome = caller.call(host).await;
-            book.note(number, host, outcome);
+            book.note(number, outcome);
             tokio::time::sleep(caller.move_on(outcome, pace)).await;
         }
     }

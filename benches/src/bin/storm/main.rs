@@ -25,8 +25,6 @@ use std::time::Duration;
 use args::Args;
 use bars::Judgement;
 use bars::argued::ARGUED;
-use scenario::Scenario;
-use strategy::Strategy;
 
 fn main() -> ExitCode {
     let args = match Args::read() {
@@ -49,23 +47,26 @@ fn main() -> ExitCode {
 /// Does what the command line asks for; false where a bar is missed.
 fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     if args.list {
-        scenarios::all().iter().for_each(|one| println!("{}: {}", one.name, one.about));
-        strategies::all().iter().for_each(|one| println!("{}", one.name()));
+        for scenario in scenarios::all() {
+            println!("{}: {}", scenario.name, scenario.about);
+        }
+        for strategy in strategies::all() {
+            println!("{}", strategy.name());
+        }
         return Ok(true);
     }
     if args.real_time {
         real_time::run(args.quick);
         return Ok(true);
     }
-    let mut scenarios = chosen(scenarios::all(), &args.scenarios, |one: &Scenario| one.name)?;
+    let mut scenarios = chosen(scenarios::all(), &args.scenarios, |one| one.name)?;
     if args.quick {
         scenarios.retain(|one| scenarios::QUICK.contains(&one.name));
     }
-    let name = |one: &Box<dyn Strategy>| one.name();
-    let strategies = chosen(strategies::all(), &args.strategies, name)?;
+    let strategies = chosen(strategies::all(), &args.strategies, |one| one.name())?;
 
     let all = runs::all(
-        scenarios,
+        &scenarios,
         &strategies,
         args.seed,
         if args.plots.is_some() { plot::SHOWN } else { Duration::ZERO },

@@ -81,7 +81,9 @@ pub(crate) fn print(judgement: &Judgement) {
     let Judgement { bars, argued, missed, idle, notes } = judgement;
     if !notes.is_empty() {
         println!("\nwho wasted less, and got less done:");
-        notes.iter().for_each(|note| println!("  {note}"));
+    }
+    for note in notes {
+        println!("  {note}");
     }
     if !argued.is_empty() {
         println!("\nbars that are missed, and why that is in order:");

@@ -69,7 +69,7 @@ pub(crate) fn play(scenario: &Scenario, strategy: &dyn Strategy, seed: u64) -> R
 /// shown as soon as it and those before it have been played. Of the logs the first
 /// `kept` is kept: all of them together are some gigabytes.
 pub(crate) fn all(
-    scenarios: Vec<Scenario>,
+    scenarios: &[Scenario],
     strategies: &[Box<dyn Strategy>],
     seed: u64,
     kept: Duration,

@@ -49,10 +49,11 @@ pub(crate) const ARGUED: &[Argued] = &[
         scenarios: &["shared-arrivals"],
         strategies: ALL,
         figure: Figure::Useful,
-        why: "retriers that ask ten times as often take from the others what is theirs",
+        why: "a token each half second, a hint of a whole one: while we keep to it others take \
+              what is there, and who does not, the fixed pace too, takes it from them",
     },
     Argued {
-        scenarios: &["crawler"],
+        scenarios: &["crawler", "crawler-untold"],
         strategies: WAITING,
         figure: Figure::Useful,
         why: "a worker that waits for one host fetches nothing from the others: where there is \
@@ -60,44 +61,44 @@ pub(crate) const ARGUED: &[Argued] = &[
     },
     Argued {
         scenarios: &["crawler-untold"],
-        strategies: ALL,
+        strategies: REJECTING,
         figure: Figure::Useful,
         why: "a ladder that begins with a minute comes back later than a breaker that begins \
-              with ten seconds, by a thirtieth of the pages and a seventh of the refusals",
+              with ten seconds: a thirtieth of the pages less, for a seventh of the refusals",
     },
     Argued {
         scenarios: &["bucket"],
-        strategies: ALL,
+        strategies: REJECTING,
         figure: Figure::Wasted,
         why: "of the loops by themselves most sleep for minutes on end, and ten of 64 get all \
               there is (fairness 0.16): so few are seldom refused; here all get the same",
     },
     Argued {
+        scenarios: &["bucket"],
+        strategies: WAITING,
+        figure: Figure::Wasted,
+        why: "the hint says when there is room for one, and behind each success two follow \
+              from the line, to be refused; who rejects has nobody to follow at once",
+    },
+    Argued {
         scenarios: &["bucket", "charged", "sliding"],
         strategies: WAITING,
         figure: Figure::Tenth,
-        why: "the hint says when there is room for one, and behind each success two follow from \
-              the line, to be refused: still less than a fourth of each peer's",
+        why: "the same two behind each success; it is less than a fourth of each peer's",
     },
     Argued {
         scenarios: &["charged"],
         strategies: WAITING,
         figure: Figure::Useful,
-        why: "as above: the two that follow are refused, and what they pour in leaks out again \
-              in the round trip by which the next is late",
+        why: "the same two, who fill the bucket up again a round trip after each success: \
+              it takes 1.1 s to get what leaks out in one",
     },
     Argued {
-        scenarios: &["charged"],
+        scenarios: &["charged", "bucket-arrivals", "shared-arrivals"],
         strategies: WAITING,
         figure: Figure::Wasted,
-        why: "as above; loops that sleep a minute find a bucket with room for sixty",
-    },
-    Argued {
-        scenarios: &["bucket-arrivals", "shared-arrivals"],
-        strategies: WAITING,
-        figure: Figure::Wasted,
-        why: "as above: a line has always somebody to follow; with quota signals, which these \
-              upstreams send, it is a twentieth of that",
+        why: "the same two; a loop or a breaker that stays away for longer than it was told \
+              finds room for more than one, and so do quota signals where they are sent",
     },
     Argued {
         scenarios: &["shared"],

@@ -68,10 +68,12 @@ fn another_seed_is_another_run_where_there_is_chance() {
 fn runs_come_in_the_order_of_the_tables_however_many_threads_play() {
     let mut scenarios = scenarios::all();
     scenarios.truncate(3);
-    scenarios.iter_mut().for_each(|one| one.length = secs(30));
+    for scenario in &mut scenarios {
+        scenario.length = secs(30);
+    }
     let strategies = ["ours, waiting", "fixed pace"].map(strategy);
 
-    let played = all(scenarios.clone(), &strategies, 1, |one| one.name == "window", |_| {});
+    let played = all(&scenarios, &strategies, 1, |one| one.name == "window", |_| {});
 
     for (played, scenario) in played.iter().zip(&scenarios) {
         assert_eq!(played.scenario.name, scenario.name);

@@ -23,7 +23,7 @@ impl Outages {
     fn wait(&self, at: Duration) -> Duration {
         let period = self.up + self.down;
         let into = Duration::from_nanos((at.as_nanos() % period.as_nanos()) as u64);
-        if into < self.up { Duration::ZERO } else { period - into }
+        if into < self.up { Duration::ZERO } else { period.saturating_sub(into) }
     }
 }
 

@@ -50,7 +50,10 @@ fn holds<L: Limit + Clone>(mut limit: L, mut model: impl FnMut(Duration) -> bool
 
         let lifts = limit.lifts_at(at);
         assert!(limit.clone().admit(lifts), "at {lifts:?}: {limit:?}");
-        assert!(lifts == at || !limit.clone().admit(lifts - NANO), "before {lifts:?}: {limit:?}");
+        assert!(
+            lifts == at || !limit.clone().admit(lifts.saturating_sub(NANO)),
+            "before {lifts:?}: {limit:?}"
+        );
     }
     assert!(
         (1_000..9_900).contains(&served),
@@ -140,7 +143,10 @@ fn outages_are_over_when_they_say() {
     for at in arrivals(3) {
         assert_eq!(outages.admit(at), is_up(at), "at {at:?}");
         let lifts = outages.lifts_at(at);
-        assert!(is_up(lifts) && (lifts == at || !is_up(lifts - NANO)), "at {at:?}: {lifts:?}");
+        assert!(
+            is_up(lifts) && (lifts == at || !is_up(lifts.saturating_sub(NANO))),
+            "at {at:?}: {lifts:?}"
+        );
     }
     assert_eq!(outages.refusal(), StatusCode::SERVICE_UNAVAILABLE);
 }
@@ -169,7 +175,7 @@ fn chance_is_the_same_for_the_same_seed_alone() {
 /// What a client reads from a refusal that comes so long before the limit lifts.
 fn read(telling: Telling, wait: Duration) -> Option<Duration> {
     let mut upstream = Upstream::new(Outages::new(secs(0), secs(100)), telling);
-    let response = upstream.answer(secs(100) - wait);
+    let response = upstream.answer(secs(100).saturating_sub(wait));
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     hint::from_headers(response.headers(), SystemTime::UNIX_EPOCH)
 }
