@@ -28,6 +28,16 @@
 //! by reqwest's `Request::timeout_mut` or tonic's `Request::set_timeout`, waits no
 //! longer, and [not at all](Story::is_not_waited_for) where that is in vain.
 //!
+//! # Under fire
+//!
+//! `--test nginx` starts a real nginx (Debian: `nginx-light`; without it the tests say
+//! that they are skipped, and with `CI=true` they fail) and judges by its access log:
+//! with the layer nothing arrives within a cooldown, and an episode has one refusal, of
+//! one poller and of 64 callers; the bare client's lines stand beside it
+//! (`-- --nocapture` prints both counts). `--test hostile_server` is a server in plain
+//! bytes that breaks off, stalls, resets and sends nonsense: nothing hangs, nothing
+//! cools but by a refusal that could be read, and a probe that dies makes way.
+//!
 //! # Where the layer goes
 //!
 //! *hyper-util and reqwest*: around the client.

@@ -32,10 +32,10 @@ use crate::server::Hostile;
 const GIVES_UP: Duration = Duration::from_millis(100);
 
 /// How long what must come may take on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The ceiling of what is believed.
-const MOST: Duration = Duration::from_secs(3600);
+const MOST: Duration = Duration::from_hours(1);
 
 const LADDER: Ladder = Ladder::new(A_MOMENT, Duration::from_millis(160));
 
@@ -149,9 +149,8 @@ impl Scene {
                 assert_ne!(self.info().map(|info| info.state()), Some(State::Cooling), "{name}");
                 return Duration::ZERO;
             }
-            (Means::Nothing, Outcome::Answered(500))
-            | (Means::Nothing | Means::RefusalOrNothing(_), Outcome::Failed)
-            | (Means::Nothing, Outcome::GaveUp) => {
+            (Means::Nothing, Outcome::Answered(500) | Outcome::GaveUp)
+            | (Means::Nothing | Means::RefusalOrNothing(_), Outcome::Failed) => {
                 assert_eq!(self.rung(), rung, "{name}");
                 return Duration::ZERO;
             }
