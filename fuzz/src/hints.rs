@@ -163,10 +163,10 @@ fn by_draft(head: &Head, wait: Option<Duration>) {
         return;
     };
     let Some(parts) = std::str::from_utf8(text).ok().and_then(|text| {
-        let (limit, rest) = text.strip_prefix("limit=")?.split_once(", remaining=")?;
-        let (remaining, reset) = rest.split_once(", reset=")?;
-        let [_, remaining, reset] = [limit, remaining, reset].map(|text| digits(text.as_bytes()));
-        digits(limit.as_bytes()).and(remaining.zip(reset))
+        let (limit, others) = text.strip_prefix("limit=")?.split_once(", remaining=")?;
+        let (left, reset) = others.split_once(", reset=")?;
+        let [limit, left, reset] = [limit, left, reset].map(|part| digits(part.as_bytes()));
+        limit.and(left.zip(reset))
     }) else {
         return;
     };

@@ -144,14 +144,13 @@ fn read_again(authority: &Authority, upstream: &Upstream) {
         text.parse::<Authority>().ok().map(authority_form)
     };
     let bare = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, bare)| bare);
-    match read {
-        Some(read) => same(&Upstream::from_uri(&read), upstream, "what is shown is read again"),
+    if let Some(read) = read {
+        same(&Upstream::from_uri(&read), upstream, "what is shown is read again");
+    } else {
         // The parser takes hosts that are empty, and an `@` in brackets; what is behind
         // it is nobody's host. And what had to be escaped was never fit to be read.
-        None => {
-            let is_odd = authority.host().is_empty() || bare.parse::<Authority>().is_err();
-            assert!(is_odd || text.contains('\\'), "{shown:?} is unreadable");
-        }
+        let is_odd = authority.host().is_empty() || bare.parse::<Authority>().is_err();
+        assert!(is_odd || text.contains('\\'), "{shown:?} is unreadable");
     }
 }
 

@@ -61,7 +61,7 @@ impl<'a> Mutator<'a> {
     pub(crate) fn input(&self, rng: &mut Rng) -> Vec<u8> {
         let is_new = self.seeds.is_empty() || rng.u8(..) < 24;
         let mut input = if is_new { chance(rng) } else { self.seed(rng).clone() };
-        for _ in 0..1 + rng.usize(..8) {
+        for _ in 0..=rng.usize(..8) {
             self.change(&mut input, rng);
         }
         input.truncate(LONGEST);
@@ -80,7 +80,7 @@ impl<'a> Mutator<'a> {
             1 if at < input.len() => input[at] = rng.u8(..),
             // The next digit or letter: numbers are where the edges are.
             2 if at < input.len() => {
-                input[at] = input[at].wrapping_add(rng.u8(..3)).wrapping_sub(1)
+                input[at] = input[at].wrapping_add(rng.u8(..3)).wrapping_sub(1);
             }
             3 => drop(input.drain(at..end)),
             4 => {

@@ -28,7 +28,7 @@ impl Response {
         Self { status, ..Self::default() }
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &impl ToString) -> Self {
         self.headers.insert(name, value.to_string().parse().expect("a value"));
         self
     }
