@@ -1,4 +1,4 @@
-//! Chance that repeats itself: SplitMix64.
+//! Chance that repeats itself: `SplitMix64`.
 
 /// A source of numbers.
 pub(crate) struct Chance {

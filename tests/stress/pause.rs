@@ -130,7 +130,7 @@ impl<'a> Caller<'a> {
     /// it is given up, the next.
     async fn whoever_was_cooling_is_probed(&mut self) {
         let ground = self.ground;
-        let all = ground.tables.iter().flat_map(|table| {
+        let all = ground.tables.iter().filter_map(|table| {
             let snapshot = table.cooldowns().snapshot();
             snapshot.iter().map(|info| ground.clock.at(info.until())).max()
         });

@@ -25,11 +25,14 @@ pub struct World {
     table: Arc<Table>,
     rules: Rules,
     /// What was told, where somebody watches; nor is this.
-    told: Option<Arc<Mutex<Vec<(Upstream, Told)>>>>,
+    told: Option<Arc<Mutex<Log>>>,
 }
 
 /// A change as it was told: its number, and the states before and after.
 pub type Told = (u64, &'static str, &'static str);
+
+/// What was told of whom.
+type Log = Vec<(Upstream, Told)>;
 
 /// What a call met.
 #[derive(Debug)]

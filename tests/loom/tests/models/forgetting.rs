@@ -254,9 +254,9 @@ fn a_caller_that_meets_its_entrys_eviction_is_the_probe_or_free() {
 
         let (met, ()) = race(move || other.call(&same, 60), move || newcomer.refused(60));
 
-        let word = met.word();
+        let how = met.word();
         met.permit().succeeded(60);
-        (word, world.known(&upstream, 60), world.entries(60))
+        (how, world.known(&upstream, 60), world.entries(60))
     });
 
     let expected = [("free", Known::Clear, 1), ("probe", Known::Clear, 1)];

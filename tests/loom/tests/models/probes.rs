@@ -172,9 +172,9 @@ fn a_late_success_that_meets_the_next_probe_counts_for_both() {
         let (met, ()) = race(
             move || {
                 let met = other.call(&same, 90);
-                let word = met.word();
+                let how = met.word();
                 met.permit().succeeded(91);
-                word
+                how
             },
             move || old.succeeded(90),
         );
@@ -195,10 +195,10 @@ fn a_caller_at_the_deadline_that_meets_a_cooling_hand_leaves_it_cooling() {
 
         let (met, ()) = race(move || other.call(&same, 60), || world.cool(&upstream, 30, 60));
 
-        let word = met.word();
+        let how = met.word();
         // Its success is that of an earlier time.
         met.sent().into_iter().for_each(|probe| probe.succeeded(61));
-        (word, world.known(&upstream, 61))
+        (how, world.known(&upstream, 61))
     });
 
     let cooling = Known::Cooling(1, 90);
@@ -213,9 +213,9 @@ fn a_caller_at_the_deadline_that_meets_a_clearing_hand_is_free_or_a_probe_of_not
 
         let (met, ()) = race(move || other.call(&same, 60), || world.clear(&upstream));
 
-        let word = met.word();
+        let how = met.word();
         met.permit().dropped(60);
-        (word, world.known(&upstream, 60), world.entries(60))
+        (how, world.known(&upstream, 60), world.entries(60))
     });
 
     let expected = [("free", Known::Clear, 0), ("probe", Known::Clear, 0)];

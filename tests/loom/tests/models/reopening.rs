@@ -142,9 +142,9 @@ fn a_caller_that_meets_the_success_that_clears_holds_nothing_of_what_is_gone() {
 
         let (met, ()) = race(move || other.call(&same, 100), move || last.succeeded(100));
 
-        let word = met.word();
+        let how = met.word();
         met.permit().dropped(100);
-        (word, world.known(&upstream, 100), world.entries(100))
+        (how, world.known(&upstream, 100), world.entries(100))
     });
 
     let expected = [("free", Known::Clear, 0), ("place", Known::Clear, 0)];
