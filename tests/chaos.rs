@@ -49,6 +49,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(150);
 
 /// The rules of a layer, as the judge knows them.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "settings of a layer are such")]
 struct Rules {
     base: Duration,
     cap: Duration,

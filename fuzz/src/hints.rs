@@ -162,17 +162,16 @@ fn by_draft(head: &Head, wait: Option<Duration>) {
     let Some(text) = head.sole("ratelimit").filter(|_| !others) else {
         return;
     };
-    let Some(parts) = std::str::from_utf8(text).ok().and_then(|text| {
+    let Some((remaining, seconds)) = std::str::from_utf8(text).ok().and_then(|text| {
         let (limit, others) = text.strip_prefix("limit=")?.split_once(", remaining=")?;
-        let (left, reset) = others.split_once(", reset=")?;
-        let [limit, left, reset] = [limit, left, reset].map(|part| digits(part.as_bytes()));
-        limit.and(left.zip(reset))
+        let (remaining, reset) = others.split_once(", reset=")?;
+        let number = |text: &str| digits(text.as_bytes());
+        number(limit).and(number(remaining).zip(number(reset)))
     }) else {
         return;
     };
-    let (remaining, reset) = parts;
-    let reset = u64::try_from(reset).map_or(Duration::MAX, Duration::from_secs);
-    assert_eq!(wait, (remaining == 0).then_some(reset), "{parts:?}");
+    let reset = u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs);
+    assert_eq!(wait, (remaining == 0).then_some(reset), "{remaining} remain");
 }
 
 /// A remaining of zero and a reset of digits, and nothing beside them.

@@ -145,13 +145,12 @@ fn read_again(authority: &Authority, upstream: &Upstream) {
     };
     let bare = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, bare)| bare);
     if let Some(read) = read {
-        same(&Upstream::from_uri(&read), upstream, "what is shown is read again");
-    } else {
-        // The parser takes hosts that are empty, and an `@` in brackets; what is behind
-        // it is nobody's host. And what had to be escaped was never fit to be read.
-        let is_odd = authority.host().is_empty() || bare.parse::<Authority>().is_err();
-        assert!(is_odd || text.contains('\\'), "{shown:?} is unreadable");
+        return same(&Upstream::from_uri(&read), upstream, "what is shown is read again");
     }
+    // The parser takes hosts that are empty, and an `@` in brackets; what is behind it is
+    // nobody's host. And what had to be escaped was never fit to be read.
+    let is_odd = authority.host().is_empty() || bare.parse::<Authority>().is_err();
+    assert!(is_odd || text.contains('\\'), "{shown:?} is unreadable");
 }
 
 fn authority_form(authority: Authority) -> Uri {

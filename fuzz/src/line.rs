@@ -259,7 +259,7 @@ fn reply(script: &mut Script<'_>) -> Option<Response> {
     match script.byte() {
         0..=149 => Some(Response::new(200)),
         150..=179 => Some(Response::new(429)),
-        180..=209 => Some(Response::new(429).header("retry-after", &(script.byte() % 60))),
+        180..=209 => Some(Response::new(429).header("retry-after", script.byte() % 60)),
         210..=234 => Some(Response::new(503)),
         235.. => None,
     }

@@ -330,12 +330,12 @@ fn reply(script: &mut Script<'_>, heeds_quotas: bool) -> (Reply, Ending) {
         100..=149 => (Some(Response::new(429)), Ending::Refused(None)),
         150..=189 => {
             let wait = millis(script);
-            let response = Response::new(429).header("retry-after-ms", &wait.as_millis());
+            let response = Response::new(429).header("retry-after-ms", wait.as_millis());
             (Some(response), Ending::Refused(Some(wait)))
         }
         190..=199 => {
             let seconds = u64::from(script.byte());
-            let response = Response::new(503).header("retry-after", &seconds);
+            let response = Response::new(503).header("retry-after", seconds);
             let ending = match seconds {
                 0 => Ending::Neutral,
                 _ => Ending::Refused(Some(Duration::from_secs(seconds))),
@@ -345,8 +345,8 @@ fn reply(script: &mut Script<'_>, heeds_quotas: bool) -> (Reply, Ending) {
         200..=219 => {
             let reset = millis(script);
             let response = Response::new(200)
-                .header("x-ratelimit-remaining", &0)
-                .header("x-ratelimit-reset", &reset.as_millis());
+                .header("x-ratelimit-remaining", 0)
+                .header("x-ratelimit-reset", reset.as_millis());
             let is_used_up = heeds_quotas && !reset.is_zero();
             let ending = if is_used_up { Ending::Exhausted(reset) } else { Ending::Succeeded };
             (Some(response), ending)

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -28,7 +29,7 @@ impl Response {
         Self { status, ..Self::default() }
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: &impl ToString) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.headers.insert(name, value.to_string().parse().expect("a value"));
         self
     }

@@ -72,14 +72,16 @@ pub(crate) async fn play(stage: Stage, kind: Kind, number: u64) -> u64 {
         if stage.net.millis() > END || stage.net.judge(|judge| judge.violation().is_some()) {
             return 0;
         }
-        let to = match chance.percent(80) {
-            true => chance.skewed(UPSTREAMS),
-            false => usize::try_from(chance.below(UPSTREAMS as u64)).unwrap(),
+        let to = if chance.percent(80) {
+            chance.skewed(UPSTREAMS)
+        } else {
+            usize::try_from(chance.below(UPSTREAMS as u64)).unwrap()
         };
         // At any await point: before the first poll, in line, on the wire.
-        let patience = match chance.percent(12) {
-            true => Duration::from_millis(chance.below(2_000)),
-            false => Duration::from_secs(3600),
+        let patience = if chance.percent(12) {
+            Duration::from_millis(chance.below(2_000))
+        } else {
+            Duration::from_secs(3600)
         };
         let call = Calling { stage: stage.clone(), kind, number, is_slow, to };
         call.play(patience, &mut chance).await;

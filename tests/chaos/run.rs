@@ -264,7 +264,7 @@ async fn well_again(stage: &Stage) -> Result<(), String> {
 /// No upstream is tracked, nobody stands in line, and nobody holds the wire.
 fn nothing_is_left(stage: Stage) -> Result<(), String> {
     let shown = format!("{:?}", stage.cooldowns);
-    if stage.cooldowns.len() > 0 || !shown.contains("tracked: 0, lines: 0") {
+    if !stage.cooldowns.is_empty() || !shown.contains("tracked: 0, lines: 0") {
         return Err(format!("something is left in {shown}: {}", stage.cooldowns.snapshot()));
     }
     let Stage { net, cooldowns, careful, trusting } = stage;

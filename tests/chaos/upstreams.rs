@@ -206,7 +206,7 @@ impl Upstream {
     /// Sends some of its callers on to another.
     pub(crate) fn sends_on(&mut self, now: u64) -> Option<usize> {
         let is_healed = now >= HEALED;
-        if is_healed || self.number % 5 != 0 || !self.chance.percent(10) {
+        if is_healed || !self.number.is_multiple_of(5) || !self.chance.percent(10) {
             return None;
         }
         let other = self.chance.below(UPSTREAMS as u64);

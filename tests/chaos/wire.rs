@@ -1,5 +1,6 @@
 //! Between the callers and the upstreams: all that goes over it, the judge sees.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -31,7 +32,7 @@ impl Response {
         Self { status, headers: HeaderMap::new(), answered_by: None }
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.headers.insert(name, value.to_string().parse().unwrap());
         self
     }
@@ -138,11 +139,11 @@ impl Service<Request<Ask>> for Client {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Readiness::Unasked = self.ready {
             let mut chance = Chance::new(self.net.seed, &[2, self.caller, self.net.millis()]);
-            self.ready = match self.is_slow && chance.percent(30) {
-                true => Readiness::Waiting(Box::pin(sleep(Duration::from_millis(
-                    chance.within(20..3_000),
-                )))),
-                false => Readiness::Ready,
+            self.ready = if self.is_slow && chance.percent(30) {
+                let delay = Duration::from_millis(chance.within(20..3_000));
+                Readiness::Waiting(Box::pin(sleep(delay)))
+            } else {
+                Readiness::Ready
             };
         }
         if let Readiness::Waiting(sleep) = &mut self.ready {

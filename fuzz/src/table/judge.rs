@@ -23,6 +23,15 @@ struct Known {
     raised: usize,
 }
 
+impl Known {
+    /// A cooldown begins, no shorter than what runs; calls that are out are stale.
+    fn begin(failures: u32, wait: Duration, running: Instant, step: usize) -> Self {
+        let until = running.max(now() + wait);
+        let phase = Phase::Cooling { until };
+        Self { phase, failures, began: now(), ends: until, raised: step }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Cooling {
@@ -153,10 +162,10 @@ impl Judge {
         let Some(known) = self.known(of) else {
             self.known[of] = match end {
                 Ending::Refused(hint) => {
-                    Some(Self::begin(1, self.settings.wait(1, hint), now(), step))
+                    Some(Known::begin(1, self.settings.wait(1, hint), now(), step))
                 }
                 Ending::Exhausted(reset) => {
-                    Some(Self::begin(0, reset.min(self.settings.max_retry_after), now(), step))
+                    Some(Known::begin(0, reset.min(self.settings.max_retry_after), now(), step))
                 }
                 Ending::Succeeded | Ending::Neutral | Ending::Dropped => None,
             };
@@ -204,11 +213,11 @@ impl Judge {
             Ending::Refused(hint) => {
                 let failures = known.failures + 1;
                 let wait = self.settings.wait(failures, hint);
-                Some(Self::begin(failures, wait, running, step))
+                Some(Known::begin(failures, wait, running, step))
             }
             Ending::Exhausted(_) if is_asked_for => Some(self.overhear(known, end)),
             Ending::Exhausted(reset) => {
-                Some(Self::begin(0, reset.min(self.settings.max_retry_after), running, step))
+                Some(Known::begin(0, reset.min(self.settings.max_retry_after), running, step))
             }
             Ending::Succeeded if is_asked_for => Some(known),
             Ending::Succeeded => {
@@ -255,7 +264,7 @@ impl Judge {
             Some(Known { phase: Phase::Cooling { until }, failures, .. }) => (failures, until),
             Some(Known { failures, .. }) => (failures, now()),
         };
-        let begun = Self::begin(failures, wait, running, step);
+        let begun = Known::begin(failures, wait, running, step);
         // Nobody refused: the memory counts from the end.
         self.known[to] = Some(Known { began: begun.ends, ..begun });
         if known.is_none() {
@@ -265,13 +274,6 @@ impl Judge {
 
     pub(super) fn cleared(&mut self, to: usize) {
         self.known[to] = None;
-    }
-
-    /// A cooldown begins, no shorter than what runs; calls that are out are stale.
-    fn begin(failures: u32, wait: Duration, running: Instant, step: usize) -> Known {
-        let until = running.max(now() + wait);
-        let phase = Phase::Cooling { until };
-        Known { phase, failures, began: now(), ends: until, raised: step }
     }
 
     /// Compares the book with what the table shows.
