@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::bars::thousands;
-use super::timeline::{Cell, cells};
+use super::timeline::{Block, Cell, blocks, cells};
 use super::*;
 use crate::runs::Run;
 use crate::strategy::Strategy;
@@ -37,6 +37,27 @@ fn a_column_shows_the_worst_that_its_caller_heard_in_it() {
         "what came later is not shown"
     );
     assert_eq!(cells[1].iter().filter(|cell| **cell == Cell::Refused).count(), 2);
+}
+
+#[test]
+fn what_is_alike_beside_and_beneath_is_one_block_and_nothing_is_lost() {
+    use Cell::{Nothing, Refused, Served};
+    let cells = [
+        vec![Served, Served, Nothing, Refused],
+        vec![Served, Served, Refused, Refused],
+        vec![Served, Nothing, Refused, Refused],
+    ];
+
+    let blocks = blocks(&cells);
+
+    let block = |heard, columns, lanes| Block { heard, columns, lanes };
+    let expected = [
+        block(Served, 0..2, 0..2),
+        block(Refused, 3..4, 0..1),
+        block(Refused, 2..4, 1..3),
+        block(Served, 0..1, 2..3),
+    ];
+    assert_eq!(blocks, expected);
 }
 
 #[test]

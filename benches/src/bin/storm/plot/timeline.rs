@@ -1,6 +1,7 @@
 //! Who was answered what, and when: a line for each caller, a column for a second or so.
 
 use std::error::Error;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::{
@@ -49,8 +50,8 @@ pub(super) fn draw(played: &Played) -> Result<String, Box<dyn Error>> {
             let middle = y + part / 2;
             write_text(canvas, row.strategy, (NAMES - 10, middle), 12, Anchor::Right)?;
             fill(canvas, (NAMES, WIDTH as i32 - MARGIN), (y + part + 2, y + part + 3), FAINT)?;
-            for (number, cells) in cells(&row.log, lanes, shown).iter().enumerate() {
-                draw_lane(canvas, cells, y + number as i32 * lane, lane)?;
+            for block in blocks(&cells(&row.log, lanes, shown)) {
+                draw_block(canvas, &block, y, lane)?;
             }
         }
         Ok(())
@@ -69,19 +70,44 @@ pub(super) fn cells(exchanges: &[Exchange], lanes: usize, shown: Duration) -> Ve
     cells
 }
 
-/// Draws what one caller heard; neighbours that are alike are one rectangle.
-fn draw_lane(canvas: &Canvas<'_>, cells: &[Cell], y: i32, height: i32) -> Drawn {
-    let mut x = NAMES;
-    for run in cells.chunk_by(|one, next| one == next) {
-        let end = x + run.len() as i32 * COLUMN;
-        match run[0] {
-            Cell::Nothing => {}
-            Cell::Served => fill(canvas, (x, end), (y, y + height), SERVED)?,
-            Cell::Refused => fill(canvas, (x, end), (y, y + height), REFUSED)?,
+/// Cells beside and beneath each other that are alike.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Block {
+    pub(super) heard: Cell,
+    pub(super) columns: Range<usize>,
+    pub(super) lanes: Range<usize>,
+}
+
+/// Puts together what is alike: a picture of single cells has some megabytes.
+pub(super) fn blocks(cells: &[Vec<Cell>]) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for (lane, cells) in cells.iter().enumerate() {
+        let mut start = 0;
+        for run in cells.chunk_by(|one, next| one == next) {
+            let (heard, columns) = (run[0], start..start + run.len());
+            start = columns.end;
+            if heard == Cell::Nothing {
+                continue;
+            }
+            let goes_on = |block: &&mut Block| {
+                block.lanes.end == lane && block.heard == heard && block.columns == columns
+            };
+            match blocks.iter_mut().find(goes_on) {
+                Some(block) => block.lanes.end += 1,
+                None => blocks.push(Block { heard, columns, lanes: lane..lane + 1 }),
+            }
         }
-        x = end;
     }
-    Ok(())
+    blocks
+}
+
+/// Draws a block of a part that begins at the height of `y`.
+fn draw_block(canvas: &Canvas<'_>, block: &Block, y: i32, lane: i32) -> Drawn {
+    let x = |column: usize| NAMES + column as i32 * COLUMN;
+    let y = |number: usize| y + number as i32 * lane;
+    let color = if block.heard == Cell::Served { SERVED } else { REFUSED };
+    let (columns, lanes) = (&block.columns, &block.lanes);
+    fill(canvas, (x(columns.start), x(columns.end)), (y(lanes.start), y(lanes.end)), color)
 }
 
 /// Draws the time: a line and a label every so often.
