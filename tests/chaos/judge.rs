@@ -396,7 +396,8 @@ impl Judge {
     /// The table says that the time of an upstream had come.
     pub(crate) fn said_forgotten(&mut self, of: usize) {
         self.tally.forgotten += 1;
-        if let Some(known) = self.known(of) {
+        // What begins with this very event comes after what it finds forgotten.
+        if let Some(known) = self.known(of).filter(|known| known.raised < self.events) {
             let what = format!("{of}: forgotten too early: {known:?}");
             self.violated(&what);
         }
