@@ -68,7 +68,7 @@ pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut apart = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             apart.push(',');
         }
         apart.push(digit);

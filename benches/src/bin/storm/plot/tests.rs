@@ -98,7 +98,7 @@ fn every_strategy_is_named_and_every_shape_stands_inside_of_the_picture() {
                       for as long as it takes to reach the next line, as some of them do";
     let log: Vec<_> = (0..170).map(|at| exchange(at, at as usize % 64, StatusCode::OK)).collect();
     let strategies = crate::strategies::all();
-    let run = |strategy: &Box<dyn Strategy>| Run {
+    let run = |strategy: &dyn Strategy| Run {
         strategy: strategy.name(),
         reach: strategy.reach(),
         is_told: strategy.is_told(),
@@ -106,7 +106,7 @@ fn every_strategy_is_named_and_every_shape_stands_inside_of_the_picture() {
         tally: Tally::new(&log, &[], scenario.length, Some(64)),
         log: log.clone(),
     };
-    let runs: Vec<_> = strategies.iter().map(run).collect();
+    let runs: Vec<_> = strategies.iter().map(|strategy| run(strategy.as_ref())).collect();
     let played = Played { scenario, runs };
 
     let pictures = [timeline::draw(&played), bars::draw(&played)];
