@@ -43,7 +43,7 @@ pub(crate) const ARGUED: &[Argued] = &[
         strategies: REJECTING,
         figure: Figure::Useful,
         why: "a call that is rejected is lost here, and a retrier's comes again: it gets a \
-              fiftieth more for a hundred times the refusals; stack a retry, or wait",
+              fiftieth more for twenty-five times the refusals; stack a retry, or wait",
     },
     Argued {
         scenarios: &["shared-arrivals"],
