@@ -228,7 +228,7 @@ where
             cooldowns.settle(self.ticket.upstream(), right, Ending::Dropped, rules);
         }
         if !matches!(known.prospect, Prospect::Cooling { .. }) {
-            self.ticket.open();
+            self.ticket.not_cooling();
         }
         let until = match known.prospect {
             Prospect::Open => match full_until {

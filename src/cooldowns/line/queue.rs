@@ -215,7 +215,7 @@ impl Queue {
 
     /// Takes in that the upstream is not cooling: the next cooldown is another, even
     /// if it ends when the last one would have.
-    pub(super) fn open(&mut self) {
+    pub(super) fn not_cooling(&mut self) {
         self.gate = None;
     }
 

@@ -156,7 +156,7 @@ fn another_cooldown_with_the_same_end_is_told_as_well() {
     let mut world = World::of(2);
     let late = world.at(3601);
     world.change(|queue, wakers| queue.cooling(late, wakers));
-    world.queue.open();
+    world.queue.not_cooling();
     assert!(!world.come(2, 0).is_doomed);
 
     world.change(|queue, wakers| queue.cooling(late, wakers));

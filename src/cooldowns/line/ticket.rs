@@ -66,8 +66,8 @@ impl Ticket {
     }
 
     /// Takes in that the upstream is not cooling.
-    pub(crate) fn open(&self) {
-        self.line.queue().open();
+    pub(crate) fn not_cooling(&self) {
+        self.line.queue().not_cooling();
     }
 
     /// Notes when this one, if it is the first, will come again.

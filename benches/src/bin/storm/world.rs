@@ -27,7 +27,6 @@ pub(crate) struct Exchange {
     /// Which upstream it went to.
     pub(crate) upstream: usize,
     /// Which caller sent it.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the figures need it not; tests do"))]
     pub(crate) sender: usize,
     /// What was answered.
     pub(crate) status: StatusCode,
