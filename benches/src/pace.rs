@@ -25,6 +25,9 @@ const WINDOWS: usize = 1_000;
 /// How much the yardstick must gain by the second thread.
 const TWO_CORES: f64 = 1.7;
 
+/// For how much of a window all its threads must have run.
+const TOGETHER: f64 = 0.9;
+
 /// A piece of work, made anew for each thread by a maker.
 pub type Work<'a> = Box<dyn FnMut() + 'a>;
 
@@ -53,7 +56,7 @@ impl Pace {
 }
 
 /// What was measured of one kind of work, window by window: throughputs, of a
-/// nanosecond.
+/// nanosecond. Two threads have fewer windows, those in which both ran.
 #[derive(Clone, Debug, Default)]
 pub struct Windows {
     one: Vec<f64>,
@@ -91,19 +94,21 @@ pub fn windows(makers: &[&Maker<'_>], count: usize) -> (Vec<Windows>, bool) {
     let mut all = vec![Windows::default(); makers.len() + 1];
     for _ in 0..count {
         for (maker, windows) in makers.iter().copied().chain([&yardstick]).zip(&mut all) {
-            windows.one.push(throughput(maker, 1));
-            windows.two.push(throughput(maker, 2));
+            windows.one.extend(throughput(maker, 1));
+            windows.two.extend(throughput(maker, 2));
         }
     }
     let two_cores = all.pop().is_some_and(|yardstick| yardstick.pace().scaling() >= TWO_CORES);
     (all, two_cores)
 }
 
-/// Returns how many are done in a nanosecond, on all threads together.
+/// Returns how many are done in a nanosecond, on all threads together; nothing if
+/// they did not run at the same time.
 ///
-/// The time runs from the first thread's start to the last one's end: threads
-/// that did not run at the same time look slow, not fast.
-fn throughput(maker: &Maker<'_>, threads: usize) -> f64 {
+/// The time runs from the first thread's start to the last one's end. Threads that
+/// take turns are no slower than one: what two of them slow down would look better
+/// than it is by the windows in which they did.
+fn throughput(maker: &Maker<'_>, threads: usize) -> Option<f64> {
     let arrived = AtomicUsize::new(0);
     let run = || {
         let mut work = maker();
@@ -124,7 +129,9 @@ fn throughput(maker: &Maker<'_>, threads: usize) -> f64 {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         running.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
-    let (first, last) = (ran.iter().map(|run| run.0).min(), ran.iter().map(|run| run.1).max());
-    let taken = first.zip(last).map_or(Duration::ZERO, |(first, last)| last - first);
-    ran.iter().map(|run| run.2).sum::<f64>() / taken.as_nanos() as f64
+    let (first, last) = (ran.iter().map(|run| run.0).min()?, ran.iter().map(|run| run.1).max()?);
+    let (begun, ended) = (ran.iter().map(|run| run.0).max()?, ran.iter().map(|run| run.1).min()?);
+    let (taken, together) = (last - first, ended.saturating_duration_since(begun));
+    let throughput = ran.iter().map(|run| run.2).sum::<f64>() / taken.as_nanos() as f64;
+    (together >= taken.mul_f64(TOGETHER)).then_some(throughput)
 }

@@ -109,6 +109,6 @@ pub(crate) fn print(rows: &[Row], style: Style) {
     });
     println!("{}", table(style, &header, cells.collect(), 3..7));
     if rows.iter().all(|row| row.scaling.is_none()) {
-        println!("2 threads NOT MEASURED: they did not get two cores, try on a quieter machine");
+        println!("\n2 threads NOT MEASURED: they did not get two cores, try on a quieter machine");
     }
 }

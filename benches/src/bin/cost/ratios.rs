@@ -9,13 +9,13 @@ const LESS: [(&str, &str); 2] = [
     ("ours: rejecting", "tower-resilience breaker, open"),
 ];
 
-/// Judges what was counted; says so.
+/// Judges what was counted; says so, beside the tables.
 pub(crate) fn judge(rows: &[Row]) -> bool {
     let of = |name: &str| rows.iter().find(|row| row.case == name);
     let mut held = true;
     for (less, more) in LESS {
         let Some((a, b)) = of(less).zip(of(more)) else {
-            println!("NOT MEASURED: {less}, or {more}");
+            eprintln!("NOT MEASURED: {less}, or {more}");
             held = false;
             continue;
         };
@@ -27,7 +27,7 @@ pub(crate) fn judge(rows: &[Row]) -> bool {
                 let holds = a < b;
                 held &= holds;
                 let verdict = if holds { "ok" } else { "MISSED" };
-                println!("{what}: {less} {a:.0} < {more} {b:.0} {verdict}");
+                eprintln!("{what}: {less} {a:.0} < {more} {b:.0} {verdict}");
             }
         }
     }

@@ -19,11 +19,12 @@ pub(crate) fn rows(windows: usize) {
         // Window by window: what slows the machine down for long slows both.
         let (own, under) = (&nanos[case.name], &nanos[case.over]);
         let over = own.iter().zip(under).map(|(own, under)| own - under).collect();
-        let (own, scaling) = (own.clone(), two_cores.then(|| measured.pace().scaling()));
+        let scaling = measured.pace().scaling();
+        let scaling = (two_cores && scaling > 0.0).then_some(scaling);
         println!(
             "{}",
             json!({ "case": case.name, "over": case.over, "build": cases::build(),
-                    "nanos": median(own), "nanos_over": median(over), "scaling": scaling })
+                    "nanos": median(own.clone()), "nanos_over": median(over), "scaling": scaling })
         );
     }
 }
