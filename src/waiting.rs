@@ -106,8 +106,10 @@ use crate::permit::{Permit, Shared};
 /// goes on like that, one call and one more for each success, when the table has
 /// long called the upstream Clear, and also when somebody clears it by hand:
 /// however many wait, they do not come as a herd. A refusal starts it again at
-/// one. When nobody waits any more, and as many have succeeded as make a Reopening
-/// upstream Clear, those who arrive leave as they come. Callers of a rejecting layer over the same table stand in no line: they
+/// one; and if none had got through but the probe, one follows the next probe and
+/// not two, until one gets through. When nobody waits any more, and as many have
+/// succeeded as make a Reopening upstream Clear, those who arrive leave as they
+/// come. Callers of a rejecting layer over the same table stand in no line: they
 /// take what room they find.
 ///
 /// A call that is never answered keeps its place for as long as a probe may be

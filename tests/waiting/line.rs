@@ -59,6 +59,29 @@ async fn a_refusal_of_the_first_keeps_the_others_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_there_was_room_for_the_probe_alone_one_follows_the_next_and_not_two() {
+    let refused = || refused_for(60);
+    let answers = [ok(), refused(), refused(), ok(), refused()];
+    let script = Mutex::new(answers.into_iter());
+    let peer =
+        Peer::by(move |_| script.lock().unwrap().next().unwrap_or_else(ok).after(millis(10)));
+    let (client, log) = (patient(&cooling(60), &peer), Log::new());
+    for who in 0..10 {
+        log.call(&client, who).await;
+    }
+
+    rest(secs(200)).await;
+
+    let first = [(60_010, 200), (60_020, 429), (60_020, 429)];
+    let second = [(120_030, 200), (120_040, 429)];
+    let well = [(180_050, 200), (180_060, 200), (180_070, 200), (180_070, 200), (180_070, 200)];
+    let expected = [&first[..], &second, &well].concat().into_iter();
+    let expected: Vec<_> =
+        (0..).zip(expected).map(|(who, (at, code))| (who, at, Sent(code))).collect();
+    assert_eq!(log.entries(), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn clearing_by_hand_lets_the_line_go_but_not_as_a_herd() {
     let peer = Peer::always(ok().after(millis(10)));
     let layer = cooling(3600);

@@ -263,3 +263,32 @@ fn calls_from_before_a_refusal_mean_nothing_after_it() {
 
     assert_eq!(window.full_until(), Some(lapses), "one, and no more");
 }
+
+#[test]
+fn behind_a_probe_that_was_alone_the_last_time_one_goes_ahead_until_one_gets_through() {
+    let (start, mut window) = (ambient::now(), Window::new());
+    let lapses = ambient::later(start, LATE);
+    // How many may be out when that many have succeeded since the refusal.
+    let mut room = |generation, succeeded: u32| {
+        window.learn(generation, 0);
+        for _ in 0..succeeded {
+            let held = window.take(lapses);
+            window.retire(held);
+            window.succeeded(held);
+        }
+        let mut out = Vec::new();
+        while window.full_until().is_none() {
+            out.push(window.take(lapses));
+        }
+        let room = out.len();
+        out.into_iter().for_each(|held| assert!(!window.retire(held)));
+        room
+    };
+
+    assert_eq!(room(1, 1), 2, "nothing is known of it");
+    assert_eq!(room(2, 1), 1, "the last time the probe was alone");
+    assert_eq!(room(3, 0), 1);
+    assert_eq!(room(4, 1), 1, "a probe in vain has told nothing new");
+    assert_eq!(room(5, 2), 3, "one got through");
+    assert_eq!(room(6, 1), 2);
+}

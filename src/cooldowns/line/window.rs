@@ -2,6 +2,10 @@
 //!
 //! Pure: no clock, no lock. It is to a line what Reopening is to the table, and
 //! goes on where the table stops counting.
+//!
+//! *Why one behind the probe, where two may go?* A bucket that had room for the probe
+//! alone refuses both, and those in line are there at once to be refused. So when the
+//! last time none got through but the probe, one goes ahead, until one does.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +19,16 @@ pub(crate) type Right = (u64, Role);
 /// The name of a call's place: when it lapses, and its number.
 pub(super) type Key = (Instant, u64);
 
+/// How many may be out once the probe has succeeded, and nobody else yet.
+const PROBED: u64 = 2;
+
 /// The calls that a line has let go.
 #[derive(Debug)]
 pub(super) struct Window {
     /// How many may be out at once: one, and one more for each that succeeded.
     width: u64,
+    /// The last time that one succeeded, no other did before the width was set back.
+    was_cut_short: bool,
     /// How often the width was set back; calls from before mean nothing now.
     epoch: u64,
     /// The upstream's generation in the table when somebody last looked.
@@ -40,7 +49,14 @@ pub(super) struct Held {
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self { width: 1, epoch: 0, generation: 0, issued: 0, out: BTreeMap::new() }
+        Self {
+            width: 1,
+            was_cut_short: false,
+            epoch: 0,
+            generation: 0,
+            issued: 0,
+            out: BTreeMap::new(),
+        }
     }
 
     /// Returns whether no call is out.
@@ -56,7 +72,7 @@ impl Window {
     /// Returns when there is room at the latest; nothing if there is now.
     pub(super) fn full_until(&self) -> Option<Instant> {
         let (&(lapses, _), _) = self.out.first_key_value()?;
-        let has_room = u64::try_from(self.out.len()).is_ok_and(|out| out < self.width);
+        let has_room = u64::try_from(self.out.len()).is_ok_and(|out| out < self.room());
         (!has_room).then_some(lapses)
     }
 
@@ -117,8 +133,17 @@ impl Window {
         }
     }
 
+    /// Returns how many may be out at once, of those in line.
+    fn room(&self) -> u64 {
+        if self.was_cut_short && self.width == PROBED { 1 } else { self.width }
+    }
+
     /// Starts again with one; the calls that are out are nobody's business now.
     fn reset(&mut self) {
+        // Where not even the probe succeeded, nothing is known that was not before.
+        if self.width >= PROBED {
+            self.was_cut_short = self.width == PROBED;
+        }
         self.width = 1;
         self.epoch = self.epoch.saturating_add(1);
         self.out.clear();
