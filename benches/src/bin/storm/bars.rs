@@ -4,12 +4,9 @@
 //! ours and was not told the limit beforehand.
 //!
 //! - [`Figure::Useful`], in every scenario: no fewer useful answers than any peer has,
-//!   however many requests that one wastes; a hundredth is left out of account, which
-//!   is a second or two of each cooldown, or where the hour happens to end.
-//! - [`Figure::Wasted`], in every scenario: no more wasted requests than any peer that
-//!   gets as much done, which is nineteen of twenty of our useful answers. Who asks
-//!   less wastes less: what such a peer saves is in the table, and is noted, and is no
-//!   better.
+//!   however many requests that one wastes.
+//! - [`Figure::Wasted`], in every scenario: no more wasted requests than any peer has,
+//!   however little that one gets done.
 //! - [`Figure::Tenth`], where 64 call: at most a tenth of the wasted requests of the
 //!   fixed pace, and of each peer who shares what it learns with no other call.
 //! - [`Bar`]s, where a scenario has them.
@@ -48,7 +45,7 @@ pub(crate) enum Bar {
 pub(crate) enum Figure {
     /// Useful answers, beside each peer's.
     Useful,
-    /// Wasted requests, beside those of each peer that gets as much done.
+    /// Wasted requests, beside each peer's.
     Wasted,
     /// Wasted requests, beside those of who goes by itself.
     Tenth,
@@ -77,8 +74,6 @@ pub(crate) struct Judgement {
     pub(crate) missed: Vec<Miss>,
     /// What is argued of a scenario that was played, and not missed.
     pub(crate) idle: Vec<(&'static Argued, &'static str)>,
-    /// Where a peer wasted less, and got less done.
-    pub(crate) notes: Vec<String>,
 }
 
 impl Judgement {
@@ -128,19 +123,14 @@ impl Judgement {
                 None => self.missed.push(miss),
             }
         }
-        for peer in peers(played) {
-            if peer.tally.wasted < ours.tally.wasted && !gets_as_much(peer, ours) {
-                self.notes.push(format!("{}: {}", scenario.name, beside(ours, peer)));
-            }
-        }
     }
 }
 
 /// Returns what a form of the layer has to say for itself, if it misses a bar.
 fn miss(played: &Played, ours: &Run, figure: Figure) -> Option<String> {
     let is_worse = |peer: &&Run| match figure {
-        Figure::Useful => ours.tally.useful < 0.99 * peer.tally.useful,
-        Figure::Wasted => ours.tally.wasted > peer.tally.wasted && gets_as_much(peer, ours),
+        Figure::Useful => ours.tally.useful < peer.tally.useful,
+        Figure::Wasted => ours.tally.wasted > peer.tally.wasted,
         Figure::Tenth => {
             matches!(peer.reach, Reach::Nobody | Reach::Call)
                 && 10 * ours.tally.wasted > peer.tally.wasted
@@ -194,11 +184,6 @@ fn miss_own(played: &Played, ours: &Run, bar: Bar) -> Option<String> {
 /// Returns those who are not ours, and know no more than ours.
 fn peers(played: &Played) -> impl Iterator<Item = &Run> {
     played.runs.iter().filter(|run| !run.is_ours && !run.is_told)
-}
-
-/// Returns whether a peer gets as much done as ours does.
-fn gets_as_much(peer: &Run, ours: &Run) -> bool {
-    peer.tally.useful >= 0.95 * ours.tally.useful
 }
 
 fn is_64(scenario: &Scenario) -> bool {

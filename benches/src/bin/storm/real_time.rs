@@ -10,8 +10,9 @@
 //! hints are rounded up, and the layer's callers who are held back while a probe is
 //! out come again after a second, however long a minute is.
 //!
-//! The figures depend on the machine, and bars are not for them. What `--quick`
-//! asserts does not: it plays one scenario of its own for fifteen seconds.
+//! The figures depend on the machine, and bars are not for them: where a peer does
+//! better, that is told beneath the table. What `--quick` asserts does not depend on it:
+//! it plays one scenario of its own for fifteen seconds.
 
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ const QUICK_MINUTE: Duration = Duration::from_secs(5);
 
 /// From a request's leaving to its answer's arrival.
 const ROUND_TRIP: Duration = Duration::from_millis(16);
+
+/// The layer's name.
+const OURS: &str = "ours, rejecting";
 
 /// What became of one strategy.
 struct Run {
@@ -90,7 +94,7 @@ async fn one(scenario: &Scenario, strategy: &dyn Strategy) -> Run {
 /// Holds the layer to what no machine's speed can change.
 fn hold(runs: &[Run]) {
     let of = |name| &runs.iter().find(|run| run.strategy == name).expect("it was played").tally;
-    let (nothing, ours) = (of("fixed pace"), of("ours, rejecting"));
+    let (nothing, ours) = (of("fixed pace"), of(OURS));
     assert!(ours.wasted < nothing.wasted, "the layer wasted as much as the fixed pace");
     assert!(ours.useful > 0.0, "the layer got nothing useful");
 }
@@ -101,8 +105,30 @@ fn show(scenarios: &[Scenario], played: &[Vec<Run>], minute: Duration) {
         let Scenario { name, about, length, .. } = *scenario;
         println!("{name}: {about}");
         println!("{length:.1?} of real time, of which a minute takes {minute:?}");
-        println!("{}\n", table(runs, length));
+        println!("{}", table(runs, length));
+        for peer in better(runs) {
+            println!("{peer}");
+        }
+        println!();
     }
+}
+
+/// Says of each peer that wasted less or got more than ours did what it did.
+fn better(runs: &[Run]) -> Vec<String> {
+    let Some(ours) = runs.iter().find(|run| run.strategy == OURS).map(|run| &run.tally) else {
+        return Vec::new();
+    };
+    let is_better = |run: &&Run| run.tally.wasted < ours.wasted || run.tally.useful > ours.useful;
+    let share = |run: &Run| run.tally.useful / ours.useful;
+    let says = |run: &Run| {
+        let (strategy, wasted) = (run.strategy, run.tally.wasted);
+        format!(
+            "{strategy}: {wasted} wasted to our {}, {:.3} of our answers",
+            ours.wasted,
+            share(run)
+        )
+    };
+    runs.iter().filter(is_better).map(says).collect()
 }
 
 /// Returns the figures of a scenario.
@@ -149,7 +175,10 @@ fn scenarios() -> Vec<Scenario> {
             60,
             |_| Upstream::new(FixedWindow::new(60, MINUTE), Telling::Seconds),
         ),
-        of("window-untold", "the same limit, of which a 429 says nothing", many, 60, |_| {
+        of("window-narrow", "64 callers, twenty requests a minute, told so too", many, 20, |_| {
+            Upstream::new(FixedWindow::new(20, MINUTE), Telling::Seconds)
+        }),
+        of("window-untold", "the first limit, of which a 429 says nothing", many, 60, |_| {
             Upstream::new(FixedWindow::new(60, MINUTE), Telling::Nothing)
         }),
         of(

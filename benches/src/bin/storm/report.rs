@@ -78,13 +78,7 @@ fn span(time: Duration) -> String {
 
 /// Prints what came of the bars.
 pub(crate) fn print(judgement: &Judgement) {
-    let Judgement { bars, argued, missed, idle, notes } = judgement;
-    if !notes.is_empty() {
-        println!("\nwho wasted less, and got less done:");
-    }
-    for note in notes {
-        println!("  {note}");
-    }
+    let Judgement { bars, argued, missed, idle } = judgement;
     if !argued.is_empty() {
         println!("\nbars that are missed, and why that is in order:");
     }

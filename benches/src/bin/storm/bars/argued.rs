@@ -39,11 +39,52 @@ pub(crate) const ARGUED: &[Argued] = &[
               who gets every window asks forty times as often in vain",
     },
     Argued {
+        scenarios: &["window-poller"],
+        strategies: ALL,
+        figure: Figure::Wasted,
+        why: "one refusal a window, and every answer there is; a loop whose ladder goes on \
+              sleeps through a quarter of the windows",
+    },
+    Argued {
         scenarios: &["sliding-arrivals"],
         strategies: REJECTING,
         figure: Figure::Useful,
         why: "a call that is rejected is lost here, and a retrier's comes again: it gets a \
               fiftieth more for twenty-five times the refusals; stack a retry, or wait",
+    },
+    Argued {
+        scenarios: &["sliding-arrivals"],
+        strategies: ALL,
+        figure: Figure::Wasted,
+        why: "a breaker that stays away for longer than it was told is refused less, and \
+              gets a fifth less",
+    },
+    Argued {
+        scenarios: &["bucket-arrivals"],
+        strategies: REJECTING,
+        figure: Figure::Useful,
+        why: "two answers of 7,219 at most: what the bucket holds when the hour ends in a \
+              cooldown",
+    },
+    Argued {
+        scenarios: &["outage"],
+        strategies: REJECTING,
+        figure: Figure::Useful,
+        why: "two of a thousand: who asks all through the outage is there as it ends, in \
+              full; here a few go first, and whoever is held back comes a second later",
+    },
+    Argued {
+        scenarios: &["outage-untold"],
+        strategies: ALL,
+        figure: Figure::Useful,
+        why: "eight of a thousand: nobody says when the outage ends, and a ladder is some \
+              seconds late; who is there as it ends asks all through it",
+    },
+    Argued {
+        scenarios: &["shared"],
+        strategies: REJECTING,
+        figure: Figure::Useful,
+        why: "four of a thousand: while a few go first, others take what is there",
     },
     Argued {
         scenarios: &["shared-arrivals"],
@@ -77,27 +118,28 @@ pub(crate) const ARGUED: &[Argued] = &[
         scenarios: &["bucket"],
         strategies: WAITING,
         figure: Figure::Wasted,
-        why: "the hint says when there is room for one, and behind each success two follow \
-              from the line, to be refused; who rejects has nobody to follow at once",
+        why: "the hint says when there is room for one, and behind each success one follows \
+              from the line, to be refused; who rejects often has nobody to follow at once",
     },
     Argued {
         scenarios: &["bucket", "charged", "sliding"],
         strategies: WAITING,
         figure: Figure::Tenth,
-        why: "the same two behind each success; it is less than a fourth of each peer's",
+        why: "the same who follows each success; in a bucket it is less than an eighth of each \
+              peer's, in a sliding window less than a fifth",
     },
     Argued {
         scenarios: &["charged"],
         strategies: WAITING,
         figure: Figure::Useful,
-        why: "the same two, who fill the bucket up again a round trip after each success: \
-              it takes 1.1 s to get what leaks out in one",
+        why: "the same, who fills the bucket up again a round trip after each success: it \
+              takes 1.1 s to get what leaks out in one",
     },
     Argued {
         scenarios: &["charged", "bucket-arrivals", "shared-arrivals"],
         strategies: WAITING,
         figure: Figure::Wasted,
-        why: "the same two; a loop or a breaker that stays away for longer than it was told \
+        why: "the same; a loop or a breaker that stays away for longer than it was told \
               finds room for more than one, and so do quota signals where they are sent",
     },
     Argued {

@@ -87,7 +87,7 @@ impl Strategy for Ours {
 }
 
 /// The standard verdict, but for a 503.
-fn verdict(head: &Head<'_>) -> Verdict {
+pub(super) fn verdict(head: &Head<'_>) -> Verdict {
     match (head.status(), classify::standard(head)) {
         (StatusCode::SERVICE_UNAVAILABLE, Verdict::Neutral) => Verdict::RateLimited { hint: None },
         (_, verdict) => verdict,

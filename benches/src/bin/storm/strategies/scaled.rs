@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tower::{Layer, ServiceExt};
-use tower_retry_after::{Error, Ladder, RetryAfterBackoff, RetryAfterBackoffLayer};
+use tower_retry_after::{Error, Ladder, RetryAfterBackoff, RetryAfterBackoffLayer, classify};
 
+use super::ours::verdict;
 use super::shared::{Calls, Shared, outcome};
 use crate::strategy::{Client, Limits, Outcome, Reach, Strategy};
 use crate::world::{Wire, World};
@@ -29,6 +30,7 @@ impl Strategy for Scaled {
     fn client(&self, wire: Wire, _: Limits) -> Box<dyn Client> {
         let layer = RetryAfterBackoffLayer::builder()
             .trust_hints(true)
+            .classify(classify::from_fn(verdict))
             .ladder(Ladder::new(self.minute, 30 * self.minute))
             .build();
         Box::new(Shared(layer.layer(wire)))
