@@ -28,9 +28,11 @@ pub struct Nginx {
 /// Starts the program that it is given, and ends it with its own input, which ends
 /// with whoever started this script: a test that is killed included.
 ///
-/// The shell's own output is the socket; it says nothing itself.
+/// The shell's own output is the socket. It lets go of that, so that whoever connects to
+/// an nginx that has not come up is refused, and does not wait for it.
 const KEEPER: &str = r#"
     "$@" </dev/null &
+    exec >/dev/null
     trap 'kill $! 2>/dev/null; wait $!' EXIT
     trap exit INT TERM HUP
     read -r _
@@ -45,7 +47,8 @@ impl Nginx {
     ///
     /// # Panics
     ///
-    /// Where it is not installed and `CI` is `true`, or does not start.
+    /// Where it is not installed and `CI` is `true`. Where it does not start, whoever
+    /// connects is refused, and its log is shown.
     pub fn start(http: &str, server: &str) -> Option<Self> {
         let mut path = env::var_os("PATH").unwrap_or_default();
         path.push(SYSTEM);
