@@ -131,6 +131,15 @@ impl Scene {
         timeout(PATIENCE, self.cooldowns.ready(&self.server.upstream())).await.unwrap();
     }
 
+    /// Waits until somebody more than `connections` is connected, and then as long as a
+    /// caller does.
+    async fn has_kept_waiting(&self, connections: usize) {
+        while self.server.connections() == connections {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(GIVES_UP).await;
+    }
+
     /// Plays `act`, and checks that what the layer has learned is what could be read.
     /// Returns how long it holds calls back by that.
     async fn plays(&self, act: &Act, client: &impl Client) -> Duration {
@@ -138,9 +147,11 @@ impl Scene {
         let (rung, connections) = (self.rung(), self.server.connections());
         // Nobody gives up whom he could still hear.
         let is_silent = (act.means, act.then) == (Means::Nothing, Then::Stalls);
-        let within = if is_silent { GIVES_UP } else { PATIENCE };
 
-        let outcome = call(client, self.server.uri(), within).await;
+        let outcome = tokio::select! {
+            outcome = call(client, self.server.uri(), PATIENCE) => outcome,
+            () = self.has_kept_waiting(connections), if is_silent => Outcome::GaveUp,
+        };
 
         assert_eq!(self.server.connections(), connections.saturating_add(1), "{name}");
         let refusal = match (act.means, &outcome) {
