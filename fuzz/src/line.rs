@@ -2,8 +2,8 @@
 //!
 //! All calls go to one upstream, some of them through the rejecting layer over the same
 //! table. What must hold is plain: nobody is sent into a cooldown, nobody overtakes who
-//! can wait as long, nobody waits beyond its deadline, in flight are as many as
-//! successes allow, and in the end nothing is left.
+//! can wait as long, nobody waits beyond its deadline, and in the end nothing is left.
+//! How many are in flight is not looked at here.
 
 use std::collections::BTreeMap;
 use std::future::Future;
