@@ -2,9 +2,9 @@
 //!
 //! It has no settings. It never retries: the caller hears of the refusal, and the next
 //! call to the same URL sleeps, whoever makes it; all who sleep go out together. It is
-//! alone in its stack: reqwest-retry, which would retry, is made for a later
-//! reqwest-middleware (0.5) than it is (0.4.2), and one client holds only one of them.
-//! The last middleware answers from the wire, so nothing goes to a network.
+//! alone in its stack: its reqwest-middleware is 0.4, and a reqwest-retry that would
+//! retry there (up to 0.7) is not the one that is compared. The last middleware answers
+//! from the wire, so nothing goes to a network.
 //!
 //! Not in virtual time: it remembers a moment of the system's clock, and every call
 //! until that moment sleeps for what is left by that clock, which does not pass while
