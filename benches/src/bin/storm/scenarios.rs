@@ -93,9 +93,12 @@ fn windows() -> Vec<Scenario> {
                 Upstream::new(window(), Telling::Date { fast: 420 })
             })
         },
-        of("window-date-slow", "told as a date, by a clock 7 minutes slow", |_| {
-            Upstream::new(window(), Telling::Date { fast: -420 })
-        }),
+        Scenario {
+            bars: &[Bar::NearOracle],
+            ..of("window-date-slow", "told as a date, by a clock 7 minutes slow", |_| {
+                Upstream::new(window(), Telling::Date { fast: -420 })
+            })
+        },
         Scenario {
             callers: Callers::Loops { callers: 1, pace: secs(2) },
             limits: Limits { quota: 20, window: MINUTE },
