@@ -42,19 +42,20 @@ pub(crate) const ARGUED: &[Argued] = &[
         scenarios: &["window-poller"],
         strategies: ALL,
         figure: Figure::Wasted,
-        why: "one refusal a window, and every answer there is; a loop whose ladder goes on \
-              sleeps through a quarter of the windows",
+        why: "one refusal a window, and every answer there is; a loop whose ladder begins \
+              with a minute sleeps far into the next window, and gets a quarter less",
     },
     Argued {
         scenarios: &["sliding-arrivals"],
         strategies: REJECTING,
         figure: Figure::Useful,
-        why: "a call that is rejected is lost here, and a retrier's comes again: it gets a \
-              fiftieth more for twenty-five times the refusals; stack a retry, or wait",
+        why: "a call that is rejected is lost here: a retrier, whose call comes again, gets a \
+              fiftieth more for twenty-five times the refusals, and who never holds back less \
+              than a hundredth more for five times as many; stack a retry, or wait",
     },
     Argued {
         scenarios: &["sliding-arrivals"],
-        strategies: ALL,
+        strategies: REJECTING,
         figure: Figure::Wasted,
         why: "a breaker that stays away for longer than it was told is refused less, and \
               gets a fifth less",
@@ -70,15 +71,17 @@ pub(crate) const ARGUED: &[Argued] = &[
         scenarios: &["outage"],
         strategies: REJECTING,
         figure: Figure::Useful,
-        why: "two of a thousand: who asks all through the outage is there as it ends, in \
-              full; here a few go first, and whoever is held back comes a second later",
+        why: "two of a thousand: who asks all through the outage, or sleeps as it was told \
+              by itself, is there in full as it ends; here a few go first, and whoever is held \
+              back comes a second later",
     },
     Argued {
         scenarios: &["outage-untold"],
         strategies: ALL,
         figure: Figure::Useful,
         why: "eight of a thousand: nobody says when the outage ends, and a ladder is some \
-              seconds late; who is there as it ends asks all through it",
+              seconds late; who is there as it ends asks all through it, but for the original \
+              fix: its first two rungs, of one minute and two, are just the outage's three",
     },
     Argued {
         scenarios: &["shared"],
@@ -90,8 +93,9 @@ pub(crate) const ARGUED: &[Argued] = &[
         scenarios: &["shared-arrivals"],
         strategies: ALL,
         figure: Figure::Useful,
-        why: "a token each half second, a hint of a whole one: while we keep to it others take \
-              what is there, and who does not, the fixed pace too, takes it from them",
+        why: "a quarter to a third: a token each half second, a hint of a whole one; while we \
+              keep to it others take what is there, and who does not, the fixed pace too, takes \
+              it from them",
     },
     Argued {
         scenarios: &["crawler", "crawler-untold"],
@@ -136,7 +140,7 @@ pub(crate) const ARGUED: &[Argued] = &[
               takes 1.1 s to get what leaks out in one",
     },
     Argued {
-        scenarios: &["charged", "bucket-arrivals", "shared-arrivals"],
+        scenarios: &["charged", "sliding-arrivals", "bucket-arrivals", "shared-arrivals"],
         strategies: WAITING,
         figure: Figure::Wasted,
         why: "the same; a loop or a breaker that stays away for longer than it was told \
