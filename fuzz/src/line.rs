@@ -2,8 +2,13 @@
 //!
 //! All calls go to one upstream, some of them through the rejecting layer over the same
 //! table. What must hold is plain: nobody is sent into a cooldown, nobody overtakes who
-//! can wait as long, nobody waits beyond its deadline, and in the end nothing is left.
-//! How many are in flight is not looked at here.
+//! can wait as long, nobody waits beyond its deadline, no herd leaves the line, and in
+//! the end nothing is left.
+//!
+//! *What is no herd?* Of those that the line let go, one may be out, and one more for
+//! each success since the upstream began to cool; where nothing is known of it, each
+//! success ever, as the line may not have heard of a cooldown that was cleared. Who has
+//! been out for a lease, or since before it cooled or was cleared, counts for nothing.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -46,6 +51,16 @@ struct Caller {
     bell: Arc<Bell>,
     waiting: Option<Instant>,
     wire: Option<Received>,
+    /// When the line let it go, if it counts.
+    let_go: Option<Instant>,
+}
+
+/// How a call came to the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum From {
+    /// It was admitted as it arrived.
+    Arrival,
+    Line,
 }
 
 struct World {
@@ -56,6 +71,9 @@ struct World {
     /// In the order in which they came.
     callers: BTreeMap<usize, Caller>,
     arrived: usize,
+    /// Successes ever, and before the upstream began to cool.
+    succeeded: (usize, usize),
+    was_cooling: bool,
 }
 
 /// The waiting layer and its line, by any script.
@@ -86,7 +104,30 @@ impl World {
             .build();
         let upstream = Upstream::from_uri(&http::Uri::from_static(URI));
         let (cooldowns, wire) = (layer.cooldowns(), Wire::default());
-        Self { layer, cooldowns, upstream, wire, callers: BTreeMap::new(), arrived: 0 }
+        let (callers, arrived, succeeded, was_cooling) = (BTreeMap::new(), 0, (0, 0), false);
+        Self { layer, cooldowns, upstream, wire, callers, arrived, succeeded, was_cooling }
+    }
+
+    fn is_cooling(&self) -> bool {
+        let info = self.cooldowns.get(&self.upstream);
+        info.is_some_and(|info| info.state() == State::Cooling)
+    }
+
+    /// Looks whether a cooldown has begun, which starts the line again at one.
+    fn look(&mut self) {
+        let is_cooling = self.is_cooling();
+        if is_cooling && !self.was_cooling {
+            self.succeeded.1 = self.succeeded.0;
+            self.disregard();
+        } else if self.cooldowns.get(&self.upstream).is_none() {
+            self.succeeded.1 = 0;
+        }
+        self.was_cooling = is_cooling;
+    }
+
+    /// Those who are out count for nothing any more.
+    fn disregard(&mut self) {
+        self.callers.values_mut().for_each(|caller| caller.let_go = None);
     }
 
     async fn play(&mut self, script: &mut Script<'_>) {
@@ -114,8 +155,13 @@ impl World {
             185..=189 => {
                 let wait = Duration::from_secs(u64::from(script.byte()) % 40);
                 self.cooldowns.cool(&self.upstream, wait);
+                self.look();
             }
-            190..=194 => self.cooldowns.clear(&self.upstream),
+            190..=194 => {
+                self.cooldowns.clear(&self.upstream);
+                self.look();
+                self.disregard();
+            }
             195..=224 => self.wait(Duration::from_millis(u64::from(script.byte()) * 100)).await,
             225.. => {
                 let left = self.cooldowns.get(&self.upstream).map(|info| info.retry_after());
@@ -139,17 +185,18 @@ impl World {
         };
         let waiting = (!rejecting).then_some(deadline);
         let bell = Arc::new(Bell(AtomicBool::new(true)));
-        self.callers.insert(who, Caller { call, bell, waiting, wire: None });
-        self.receive();
+        self.callers.insert(who, Caller { call, bell, waiting, wire: None, let_go: None });
+        self.receive(From::Arrival);
     }
 
     /// Takes in who has come to the wire.
-    fn receive(&mut self) {
+    fn receive(&mut self, from: From) {
         while let Some(received) = self.wire.received.borrow_mut().pop_front() {
             let who = received.body;
-            let info = self.cooldowns.get(&self.upstream);
-            let is_cooling = info.is_some_and(|info| info.state() == State::Cooling);
-            assert!(!is_cooling, "{who} was sent into a cooldown");
+            assert!(!self.is_cooling(), "{who} was sent into a cooldown");
+            let room = 1 + self.succeeded.0 - self.succeeded.1;
+            let out = self.callers.values().filter_map(|caller| caller.let_go);
+            let out = out.filter(|let_go| now() < *let_go + LEASE).count();
             let caller = self.callers.get_mut(&who).expect("nobody is sent who has given up");
             assert!(caller.wire.is_none(), "{who} is sent twice");
             caller.wire = Some(received);
@@ -159,6 +206,10 @@ impl World {
             let stands = caller.waiting.take().is_some();
             let overtaken = self.callers.range(..who).find(|(_, other)| other.waiting.is_some());
             assert!(!stands || overtaken.is_none(), "{who} overtakes {:?}", overtaken.map(|o| o.0));
+            if stands && from == From::Line {
+                assert!(out < room, "{who} leaves the line, {out} are out and {room} may be");
+                self.callers.entry(who).and_modify(|caller| caller.let_go = Some(now()));
+            }
         }
     }
 
@@ -174,7 +225,10 @@ impl World {
             let caller = self.callers.get_mut(&who).expect("it was woken");
             let waker = Waker::from(Arc::clone(&caller.bell));
             let polled = caller.call.as_mut().poll(&mut Context::from_waker(&waker));
-            self.receive();
+            self.receive(From::Line);
+            let is_success = matches!(&polled, Poll::Ready(Ok(response)) if response.status == 200);
+            self.succeeded.0 += usize::from(is_success);
+            self.look();
             if let Poll::Ready(result) = polled {
                 let caller = self.callers.remove(&who).expect("it was polled");
                 let was_held = matches!(&result, Err(Error::RateLimited(_)));

@@ -292,3 +292,22 @@ fn behind_a_probe_that_was_alone_the_last_time_one_goes_ahead_until_one_gets_thr
     assert_eq!(room(5, 2), 3, "one got through");
     assert_eq!(room(6, 1), 2);
 }
+
+#[test]
+fn one_that_goes_ahead_and_hangs_holds_the_line_for_its_lease_and_no_longer() {
+    let (start, mut window) = (ambient::now(), Window::new());
+    let lapses = ambient::later(start, LATE);
+    for generation in [1, 2] {
+        window.learn(generation, 0);
+        let probe = window.take(lapses);
+        window.retire(probe);
+        window.succeeded(probe);
+    }
+
+    window.take(lapses);
+    assert_eq!(window.full_until(), Some(lapses), "one has gone ahead");
+    window.lapse(lapses);
+    window.take(lapses);
+
+    assert_eq!(window.full_until(), None, "two may be out");
+}

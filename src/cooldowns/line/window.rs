@@ -108,6 +108,8 @@ impl Window {
                 break;
             }
             rights.extend(first.remove().filter(|(_, role)| *role == Role::Place));
+            // One that hangs tells nothing: the line goes on as it would without it.
+            self.was_cut_short = false;
         }
         rights
     }
