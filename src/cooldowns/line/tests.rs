@@ -281,7 +281,9 @@ fn behind_a_probe_that_was_alone_the_last_time_one_goes_ahead_until_one_gets_thr
             out.push(window.take(lapses));
         }
         let room = out.len();
-        out.into_iter().for_each(|held| assert!(!window.retire(held)));
+        for held in out {
+            assert!(!window.retire(held));
+        }
         room
     };
 

@@ -11,8 +11,8 @@
 //!   fixed pace, and of each peer who shares what it learns with no other call.
 //! - [`Bar`]s, where a scenario has them.
 //!
-//! What is missed is argued in [`argued`], or the program fails; and so it does where
-//! something is argued that is not missed any more.
+//! What is missed is argued in [`argued`], by how far at most and why, or the program
+//! fails; and so it does where something is argued that is not missed any more.
 
 pub(crate) mod argued;
 
@@ -59,6 +59,9 @@ pub(crate) struct Miss {
     pub(crate) scenario: &'static str,
     pub(crate) strategy: &'static str,
     pub(crate) figure: Figure,
+    /// How far it is from the bar: how many times as much as there may be is wasted, or
+    /// as late it is, and how many times as much as was had should have been.
+    pub(crate) times: f64,
     /// The figures.
     pub(crate) says: String,
 }
@@ -114,20 +117,22 @@ impl Judgement {
         figures.extend(scenario.bars.iter().copied().map(Figure::Own));
         for figure in figures {
             self.bars += 1;
-            let Some(says) = miss(played, ours, figure) else {
+            let Some((times, says)) = miss(played, ours, figure) else {
                 continue;
             };
-            let miss = Miss { scenario: scenario.name, strategy: ours.strategy, figure, says };
+            let miss =
+                Miss { scenario: scenario.name, strategy: ours.strategy, figure, times, says };
             match argued.iter().find(|entry| entry.is_about(&miss)) {
-                Some(entry) => self.argued.push((miss, entry.why)),
-                None => self.missed.push(miss),
+                Some(entry) if miss.times <= entry.at_most => self.argued.push((miss, entry.why)),
+                _ => self.missed.push(miss),
             }
         }
     }
 }
 
-/// Returns what a form of the layer has to say for itself, if it misses a bar.
-fn miss(played: &Played, ours: &Run, figure: Figure) -> Option<String> {
+/// Returns how far a form of the layer is from a bar, and what it has to say for itself,
+/// if it misses it.
+fn miss(played: &Played, ours: &Run, figure: Figure) -> Option<(f64, String)> {
     let is_worse = |peer: &&Run| match figure {
         Figure::Useful => ours.tally.useful < peer.tally.useful,
         Figure::Wasted => ours.tally.wasted > peer.tally.wasted,
@@ -142,29 +147,34 @@ fn miss(played: &Played, ours: &Run, figure: Figure) -> Option<String> {
         Figure::Useful => {
             let better = peers(played).filter(is_worse);
             let best = better.max_by(|a, b| a.tally.useful.total_cmp(&b.tally.useful))?;
-            Some(beside(ours, best))
+            Some((best.tally.useful / ours.tally.useful, beside(ours, best)))
         }
         Figure::Wasted | Figure::Tenth => {
             let best = peers(played).filter(is_worse).min_by_key(|peer| peer.tally.wasted)?;
-            Some(beside(ours, best))
+            let share = if figure == Figure::Tenth { 10.0 } else { 1.0 };
+            let times = share * ours.tally.wasted as f64 / best.tally.wasted as f64;
+            Some((times, beside(ours, best)))
         }
     }
 }
 
 /// As [`miss`], for a bar of the scenario's own.
-fn miss_own(played: &Played, ours: &Run, bar: Bar) -> Option<String> {
+fn miss_own(played: &Played, ours: &Run, bar: Bar) -> Option<(f64, String)> {
+    let useful = ours.tally.useful;
     match bar {
         Bar::NearOracle => {
             let told = played.runs.iter().filter(|run| run.is_told);
             let Some(best) = told.max_by(|a, b| a.tally.useful.total_cmp(&b.tally.useful)) else {
-                return Some("nobody was told the limit".to_owned());
+                return Some((f64::INFINITY, "nobody was told the limit".to_owned()));
             };
-            (ours.tally.useful < 0.95 * best.tally.useful).then(|| beside(ours, best))
+            let least = 0.95 * best.tally.useful;
+            (useful < least).then(|| (least / useful, beside(ours, best)))
         }
         Bar::AtOnce => match ours.tally.recovery {
-            None => Some("never recovered".to_owned()),
+            None => Some((f64::INFINITY, "never recovered".to_owned())),
             Some(recovery) if recovery.worst > ROUND_TRIP => {
-                Some(format!("{:?} after the limit's lifting", recovery.worst))
+                let times = recovery.worst.as_secs_f64() / ROUND_TRIP.as_secs_f64();
+                Some((times, format!("{:?} after the limit's lifting", recovery.worst)))
             }
             Some(_) => None,
         },
@@ -174,9 +184,9 @@ fn miss_own(played: &Played, ours: &Run, bar: Bar) -> Option<String> {
             let limits = played.scenario.limits;
             let hour = Duration::from_secs(3600).as_secs_f64();
             let most = f64::from(limits.quota) * hour / limits.window.as_secs_f64();
-            let useful = ours.tally.useful;
             let is_held = served <= 0.0 && useful >= most / 2.0;
-            (!is_held).then(|| format!("{useful:.0} useful of {most:.0}; fixed pace {served:.0}"))
+            let says = || format!("{useful:.0} useful of {most:.0}; fixed pace {served:.0}");
+            (!is_held).then(|| (most / 2.0 / useful, says()))
         }
     }
 }

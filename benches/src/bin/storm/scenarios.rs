@@ -66,8 +66,7 @@ fn windows() -> Vec<Scenario> {
             })
         },
         Scenario {
-            // Not at once: what is left is told in whole seconds.
-            bars: &[Bar::NearOracle],
+            bars: &[Bar::NearOracle, Bar::AtOnce],
             ..of("window-quota", "the same, and each answer says what is left", |_| {
                 Upstream::with_quota_fields(window(), Telling::Exact)
             })
