@@ -52,7 +52,7 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 const THREADS: usize = 4;
 
 /// Calls where nobody asks for more: a few seconds in a debug build.
-const CALLS: u64 = 150_000;
+const CALLS: u64 = 100_000;
 
 /// What may stay behind for good: thread-locals of dependencies, and the harness.
 const LEFT_BEHIND: usize = 256 * 1024;

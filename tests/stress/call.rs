@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
 
 use http::Response;
-use tower_retry_after::{Error, RateLimited, ResponseFuture, State, WaitingFuture};
+use tower_retry_after::{Error, RateLimited, Reason, ResponseFuture, State, WaitingFuture};
 
 use crate::judge::{Before, add};
-use crate::peer::{HAPPENED, Happened, Peer, Plan, Reply};
+use crate::peer::{HAPPENED, Happened, Peer, Plan, Reply, unless_it_panics};
 use crate::worker::Ground;
 
 type Request = http::Request<Plan>;
@@ -25,6 +25,8 @@ pub(crate) struct Flight {
     woken: Arc<Woken>,
     has_waited: bool,
     is_sent: bool,
+    /// Why it would have been rejected, in shadow mode: then it moves nothing.
+    shadowed: Option<Reason>,
     /// What was known before it was sent as the probe.
     probe: Option<Before>,
 }
@@ -41,6 +43,8 @@ pub(crate) enum Outcome {
     Answered(u16),
     Rejected(RateLimited),
     Failed,
+    /// The service has panicked; the call was dropped.
+    Panicked,
     /// It waited for a chance, and has one.
     Ready,
 }
@@ -69,15 +73,19 @@ impl Flight {
             woken: Arc::new(Woken(AtomicBool::new(true))),
             has_waited: false,
             is_sent: false,
+            shadowed: None,
             probe: None,
         };
-        let way = flight.judged(|_| start());
-        flight.way = Some(way);
+        flight.way = flight.judged(|_| start());
         flight
     }
 
     pub(crate) fn is_sent(&self) -> bool {
         self.is_sent
+    }
+
+    pub(crate) fn shadowed(&self) -> Option<Reason> {
+        self.shadowed
     }
 
     pub(crate) fn is_woken(&self) -> bool {
@@ -98,20 +106,26 @@ impl Flight {
         }
     }
 
-    /// Does a step, and judges what it did.
-    fn judged<T>(&mut self, step: impl FnOnce(&mut Option<Way>) -> T) -> T {
+    /// Does a step, and judges what it did. Where the service panics, it is given up.
+    fn judged<T>(&mut self, step: impl FnOnce(&mut Option<Way>) -> T) -> Option<T> {
         let ground = Arc::clone(&self.ground);
         let judge = &ground.tables[self.table].judge;
         let before = judge.before(self.upstream);
         HAPPENED.set(Happened::default());
-        let outcome = step(&mut self.way);
+        let outcome = unless_it_panics(|| step(&mut self.way));
+        if outcome.is_none() {
+            self.way = None;
+            add(&judge.counts.panicked);
+        }
         let happened = HAPPENED.get();
         if happened.sent {
             self.is_sent = true;
+            self.shadowed = happened.shadowed;
             judge.sent(self.upstream, &before, happened, &ground.clock);
             self.probe = Some(before).filter(|_| happened.state == Some(State::Probing));
         }
         if happened.answered {
+            self.moves_nothing_in_a_shadow(happened);
             if let Some(before) = self.probe.take() {
                 judge.probe_answered(self.upstream, &before, happened);
             }
@@ -120,11 +134,16 @@ impl Flight {
         outcome
     }
 
+    fn moves_nothing_in_a_shadow(&self, happened: Happened) {
+        let is_meant = self.shadowed.is_none() || !happened.is_change;
+        assert!(is_meant, "a call that would have been rejected, {:?}, counts", self.shadowed);
+    }
+
     fn ended(&mut self, outcome: &Outcome) {
         let table = &self.ground.tables[self.table];
         let counts = &table.judge.counts;
         match outcome {
-            Outcome::Answered(429 | 203) => {
+            Outcome::Answered(429 | 203) if self.shadowed.is_none() => {
                 add(&counts.refused);
                 let name = &table.upstreams[self.upstream].1;
                 table.judge.learn(self.upstream, name, &table.cooldowns(), &self.ground.clock);
@@ -134,7 +153,7 @@ impl Flight {
                 assert!(!limited.retry_after().is_zero(), "whoever is told zero spins");
                 add(&counts.rejected);
             }
-            Outcome::Answered(_) | Outcome::Failed | Outcome::Ready => {}
+            Outcome::Answered(_) | Outcome::Failed | Outcome::Panicked | Outcome::Ready => {}
         }
         if self.has_waited {
             add(&counts.waited);
@@ -151,8 +170,9 @@ impl Future for Flight {
             Some(Way::Rejecting(call)) => call.as_mut().poll(cx).map(Outcome::of),
             Some(Way::Waiting(call)) => call.as_mut().poll(cx).map(Outcome::of),
             Some(Way::Ready(ready)) => ready.as_mut().poll(cx).map(|()| Outcome::Ready),
-            None => Poll::Pending,
+            None => Poll::Ready(Outcome::Panicked),
         });
+        let polled = polled.unwrap_or(Poll::Ready(Outcome::Panicked));
         match &polled {
             Poll::Pending => flight.has_waited |= !flight.is_sent,
             Poll::Ready(outcome) => {
@@ -172,7 +192,9 @@ impl Drop for Flight {
         if self.is_sent {
             // What the call holds is given back.
             let judge = &self.ground.tables[self.table].judge;
+            HAPPENED.set(Happened::default());
             judge.of(self.upstream).verdicts.during(|| drop(way));
+            self.moves_nothing_in_a_shadow(HAPPENED.get());
         }
     }
 }

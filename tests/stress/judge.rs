@@ -100,12 +100,16 @@ pub(crate) struct Counts {
     pub(crate) probes: AtomicU64,
     pub(crate) places: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    /// Sent, though they would have been rejected.
+    pub(crate) shadowed: AtomicU64,
+    pub(crate) panicked: AtomicU64,
     pub(crate) waited: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) holds: AtomicU64,
     pub(crate) paired: AtomicU64,
     pub(crate) displaced: AtomicU64,
     pub(crate) widths: AtomicU64,
+    pub(crate) forgotten: AtomicU64,
 }
 
 impl Span {
@@ -167,6 +171,9 @@ impl Judge {
 
     /// Judges a call that was sent.
     pub(crate) fn sent(&self, upstream: usize, before: &Before, happened: Happened, clock: &Clock) {
+        if happened.shadowed.is_some() {
+            return add(&self.counts.shadowed);
+        }
         let known = self.of(upstream);
         let Hold { until, clears, displaced } = before.hold;
         let latest = clock.latest();
@@ -263,6 +270,10 @@ impl Judge {
             Event::Admitted(admitted) => {
                 let state = admitted.state();
                 Happened::note(|happened| happened.state = Some(state));
+            }
+            Event::WouldReject(limited) => {
+                let reason = limited.reason();
+                Happened::note(|happened| happened.shadowed = Some(reason));
             }
             _ => {}
         }

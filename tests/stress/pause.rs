@@ -11,8 +11,11 @@ use crate::ALLOCATOR;
 use crate::call::{Flight, Outcome};
 use crate::judge::add;
 use crate::peer::{Answer, Peer};
-use crate::table::WIDTH;
+use crate::table::{FORGET_AFTER, WIDTH};
 use crate::worker::{Ground, Yard, launch};
+
+/// More calls than it takes until all are let go of whose time has come.
+const MANY: u32 = 20_000;
 
 /// Judges the tables, and leaves them empty.
 pub(crate) async fn all(yard: &Yard, round: u64) {
@@ -24,20 +27,24 @@ pub(crate) async fn all(yard: &Yard, round: u64) {
         caller.nobody_is_probing(table);
         caller.no_place_has_leaked(table);
     }
-    if round.is_multiple_of(2) {
-        left.clear();
-        caller.whoever_was_cooling_is_probed().await;
-    } else {
-        whoever_waits_gets_through(yard, left);
+    match round % 3 {
+        0 => {
+            left.clear();
+            caller.whoever_was_cooling_is_probed().await;
+        }
+        1 => whoever_waits_gets_through(yard, left),
+        _ => {
+            left.clear();
+            caller.whoever_is_left_alone_is_forgotten().await;
+        }
     }
     drop(caller);
+    clear(ground);
     for table in &ground.tables {
-        clear(ground);
         let cooldowns = table.cooldowns();
-        let shown = format!("{cooldowns:?}");
-        let is_empty = shown.contains("tracked: 0") && shown.contains("lines: 0");
-        assert!(cooldowns.is_empty() && is_empty, "{}: {shown}", table.judge);
+        assert!(cooldowns.is_empty() && table.is_empty(), "{}: {cooldowns:?}", table.judge);
         table.judge.sum_up(table.kind.is_watched);
+        table.shadow_adds_up();
     }
     yard.bytes.lock().unwrap().push(ALLOCATOR.allocated());
 }
@@ -130,14 +137,7 @@ impl<'a> Caller<'a> {
     /// it is given up, the next.
     async fn whoever_was_cooling_is_probed(&mut self) {
         let ground = self.ground;
-        let all = ground.tables.iter().filter_map(|table| {
-            let snapshot = table.cooldowns().snapshot();
-            snapshot.iter().map(|info| ground.clock.at(info.until())).max()
-        });
-        let latest = ground.clock.latest();
-        let jump = all.max().unwrap_or(latest).saturating_sub(latest);
-        ground.clock.pass(Duration::from_nanos(jump));
-        ground.clock.follow().await;
+        self.pass_all_cooldowns(Duration::ZERO).await;
         for (number, table) in ground.tables.iter().enumerate() {
             for upstream in 0..table.upstreams.len() {
                 if self.state(number, upstream) != Some(State::Cooling) {
@@ -154,6 +154,36 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Time jumps until all are forgotten. Nobody calls them any more; calls to
+    /// another upstream find them, and let go of them.
+    async fn whoever_is_left_alone_is_forgotten(&mut self) {
+        let ground = self.ground;
+        self.pass_all_cooldowns(FORGET_AFTER).await;
+        for (number, table) in ground.tables.iter().enumerate() {
+            assert!(table.cooldowns().is_empty(), "{}: not forgotten in time", table.judge);
+            add(&table.judge.counts.forgotten);
+            let mut calls = 0;
+            while !table.is_empty() {
+                self.succeed((number, table.kind.upstreams));
+                calls += 1;
+                assert!(calls < MANY, "{}: {:?} are kept", table.judge, table.cooldowns());
+            }
+        }
+    }
+
+    /// Time jumps to the end of all cooldowns, and so much farther.
+    async fn pass_all_cooldowns(&self, farther: Duration) {
+        let clock = &self.ground.clock;
+        let all = self.ground.tables.iter().filter_map(|table| {
+            let snapshot = table.cooldowns().snapshot();
+            snapshot.iter().map(|info| clock.at(info.until())).max()
+        });
+        let latest = clock.latest();
+        let jump = all.max().unwrap_or(latest).saturating_sub(latest);
+        clock.pass(Duration::from_nanos(jump) + farther);
+        clock.follow().await;
+    }
+
     fn state(&self, table: usize, upstream: usize) -> Option<State> {
         let table = &self.ground.tables[table];
         table.cooldowns().get(&table.upstreams[upstream].1).map(|info| info.state())
@@ -163,7 +193,7 @@ impl<'a> Caller<'a> {
     fn hang(&mut self, place: (usize, usize)) -> Result<Flight, Reason> {
         let mut call = launch(self.ground, &mut self.clients, place, (Answer::Never, 0), false);
         match call.step() {
-            None => Ok(call),
+            None => call.shadowed().map_or(Ok(call), Err),
             Some(Outcome::Rejected(limited)) => Err(limited.reason()),
             Some(other) => panic!("it was to hang: {other:?}"),
         }

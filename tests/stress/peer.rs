@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response};
 use tower::Service;
-use tower_retry_after::State;
+use tower_retry_after::{Reason, State};
 
 use crate::judge::Judge;
 
@@ -29,10 +30,16 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Answer {
     Good,
-    Refusal { hint: Option<&'static str> },
+    Refusal {
+        hint: Option<&'static str>,
+    },
     LastOfQuota,
     Error,
     Failure,
+    /// The service panics, before it answers or where it is called.
+    Panic {
+        when_called: bool,
+    },
     Never,
 }
 
@@ -47,14 +54,17 @@ pub(crate) struct Happened {
     pub(crate) sent: bool,
     /// By what right, where somebody watches.
     pub(crate) state: Option<State>,
-    /// It was answered, and its verdict goes into the table.
+    /// Why it would have been rejected, in shadow mode.
+    pub(crate) shadowed: Option<Reason>,
+    /// It was answered or the service panicked, and its verdict goes into the table.
     pub(crate) answered: bool,
     /// The upstream's state has changed by that, where somebody watches.
     pub(crate) is_change: bool,
 }
 
 impl Happened {
-    const NOTHING: Self = Self { sent: false, state: None, answered: false, is_change: false };
+    const NOTHING: Self =
+        Self { sent: false, state: None, shadowed: None, answered: false, is_change: false };
 
     pub(crate) fn note(change: impl FnOnce(&mut Self)) {
         let mut happened = HAPPENED.get();
@@ -102,6 +112,10 @@ impl Service<Request<Plan>> for Peer {
     fn call(&mut self, request: Request<Plan>) -> Reply {
         assert!(std::mem::replace(&mut self.ready, false), "called unready");
         Happened::note(|happened| happened.sent = true);
+        let plan = request.body();
+        if plan.answer == (Answer::Panic { when_called: true }) && !self.calm.load(SeqCst) {
+            plan.panic();
+        }
         Reply { plan: request.into_body(), calm: Arc::clone(&self.calm) }
     }
 }
@@ -126,10 +140,37 @@ impl Future for Reply {
         if answer == Answer::Never {
             return Poll::Pending;
         }
-        // What the verdict may end begins to end.
-        self.plan.judge.of(self.plan.upstream).verdicts.begin();
-        Happened::note(|happened| happened.answered = true);
+        if let Answer::Panic { .. } = answer {
+            self.plan.panic();
+        }
+        self.plan.answered();
         Poll::Ready(answer.response())
+    }
+}
+
+impl Plan {
+    /// What the verdict may end begins to end.
+    fn answered(&self) {
+        self.judge.of(self.upstream).verdicts.begin();
+        Happened::note(|happened| happened.answered = true);
+    }
+
+    fn panic(&self) -> ! {
+        self.answered();
+        // The hook ends the process, and is not asked.
+        resume_unwind(Box::new(Planned));
+    }
+}
+
+/// The payload of a panic that was asked for.
+struct Planned;
+
+/// Does a step; nothing comes of it where the service panics as it was asked to.
+pub(crate) fn unless_it_panics<T>(step: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(outcome) => Some(outcome),
+        Err(payload) if payload.is::<Planned>() => None,
+        Err(payload) => resume_unwind(payload),
     }
 }
 
@@ -140,7 +181,9 @@ impl Answer {
             Self::Refusal { .. } => 429,
             Self::LastOfQuota => 203,
             Self::Error => 500,
-            Self::Failure | Self::Never => return Err(io::Error::other("connection reset")),
+            Self::Failure | Self::Panic { .. } | Self::Never => {
+                return Err(io::Error::other("connection reset"));
+            }
         };
         let mut response = Response::builder().status(status).body(()).unwrap();
         if let Self::Refusal { hint: Some(hint) } = self {

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use http::Uri;
@@ -15,6 +16,9 @@ use tower_retry_after::{
 use crate::judge::{Judge, LONG, NEUTRAL_PAUSE};
 use crate::peer::Peer;
 
+/// How long an upstream is remembered after its cooldown.
+pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(2);
+
 /// As many calls as a Reopening upstream admits at most.
 pub(crate) const WIDTH: u32 = 6;
 
@@ -22,6 +26,7 @@ pub(crate) const WIDTH: u32 = 6;
 pub(crate) struct Table {
     pub(crate) kind: Kind,
     pub(crate) judge: Arc<Judge>,
+    /// The last is the bystander: nobody gets it into trouble.
     pub(crate) upstreams: Vec<(Uri, Upstream)>,
     layer: RetryAfterBackoffLayer,
 }
@@ -29,23 +34,26 @@ pub(crate) struct Table {
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     name: &'static str,
-    upstreams: usize,
+    pub(crate) upstreams: usize,
     pub(crate) room: usize,
     pub(crate) is_watched: bool,
     lease: Duration,
+    /// What would be rejected is sent.
+    pub(crate) is_shadow: bool,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// What a table may be like: roomy or cramped, watched or not; with leases that run
-/// out all the time, or never.
-const KINDS: [Kind; 4] = [
+/// out all the time, or never; meant, or a shadow.
+const KINDS: [Kind; 5] = [
     Kind {
         name: "roomy",
         upstreams: 40,
         room: 1000,
         is_watched: false,
         lease: Duration::from_millis(60),
+        is_shadow: false,
     },
     Kind {
         name: "watched",
@@ -53,6 +61,7 @@ const KINDS: [Kind; 4] = [
         room: 1000,
         is_watched: true,
         lease: Duration::from_millis(60),
+        is_shadow: false,
     },
     Kind {
         name: "patient",
@@ -60,6 +69,7 @@ const KINDS: [Kind; 4] = [
         room: 1000,
         is_watched: true,
         lease: Duration::from_nanos(LONG),
+        is_shadow: false,
     },
     Kind {
         name: "cramped",
@@ -67,6 +77,15 @@ const KINDS: [Kind; 4] = [
         room: 24,
         is_watched: true,
         lease: Duration::from_millis(60),
+        is_shadow: false,
+    },
+    Kind {
+        name: "shadow",
+        upstreams: 24,
+        room: 1000,
+        is_watched: true,
+        lease: Duration::from_nanos(LONG),
+        is_shadow: true,
     },
 ];
 
@@ -76,9 +95,9 @@ impl Table {
     }
 
     fn new(kind: Kind) -> Self {
-        let Kind { name, upstreams, room, is_watched, lease } = kind;
-        let judge = Arc::new(Judge::new(name, upstreams, room > upstreams, lease));
-        let builder = Cooldowns::builder().max_upstreams(room).forget_after(MILLISECOND * 2000);
+        let Kind { name, upstreams, room, is_watched, lease, is_shadow } = kind;
+        let judge = Arc::new(Judge::new(name, upstreams + 1, room > upstreams, lease));
+        let builder = Cooldowns::builder().max_upstreams(room).forget_after(FORGET_AFTER);
         let builder = if is_watched {
             let judge = Arc::clone(&judge);
             builder.observer(observe::from_fn(move |event| judge.hear(event)))
@@ -89,6 +108,7 @@ impl Table {
             .ladder(Ladder::new(NEUTRAL_PAUSE, 8 * NEUTRAL_PAUSE))
             .probe_lease(lease)
             .reopen_width(WIDTH)
+            .shadow(is_shadow)
             .cooldowns(builder.build());
         let layer = if is_watched {
             layer.classify(classify::from_fn(|head: &classify::Head<'_>| {
@@ -100,7 +120,7 @@ impl Table {
         } else {
             layer
         };
-        let upstreams = (0..upstreams).map(|number| {
+        let upstreams = (0..=upstreams).map(|number| {
             let uri = Uri::try_from(format!("https://{number}.example/")).unwrap();
             let upstream = Upstream::from_uri(&uri);
             (uri, upstream)
@@ -110,6 +130,19 @@ impl Table {
 
     pub(crate) fn cooldowns(&self) -> Cooldowns {
         self.layer.cooldowns()
+    }
+
+    /// Returns whether the table holds nothing, as it shows itself: what is over and
+    /// not yet let go of counts.
+    pub(crate) fn is_empty(&self) -> bool {
+        let shown = format!("{:?}", self.cooldowns());
+        shown.contains("tracked: 0,") && shown.contains("lines: 0,")
+    }
+
+    /// What would have been rejected has all ended, and was counted once.
+    pub(crate) fn shadow_adds_up(&self) {
+        let (report, seen) = (self.layer.shadowed(), self.judge.counts.shadowed.load(SeqCst));
+        assert_eq!((report.would_reject(), report.pending()), (seen, 0), "{}", self.judge);
     }
 
     pub(crate) fn rejecting(&self, calm: &Arc<AtomicBool>) -> RetryAfterBackoff<Peer> {

@@ -103,19 +103,23 @@ impl Yard {
             let count = |count: &AtomicU64| count.load(SeqCst);
             let _ = write!(
                 text,
-                "\n  {}: {} sent ({} probes, {} places), {} rejected, {} waited, {} refused, {} displaced; \
-                 {} cooldowns, {} probes and {} widths judged",
+                "\n  {}: {} sent ({} probes, {} places, {} shadowed), {} rejected, {} waited, {} refused, \
+                 {} panicked, {} displaced; \
+                 {} cooldowns, {} probes and {} widths judged, {} forgotten",
                 table.judge,
                 count(&counts.sent),
                 count(&counts.probes),
                 count(&counts.places),
+                count(&counts.shadowed),
                 count(&counts.rejected),
                 count(&counts.waited),
                 count(&counts.refused),
+                count(&counts.panicked),
                 count(&counts.displaced),
                 count(&counts.holds),
                 count(&counts.paired),
                 count(&counts.widths),
+                count(&counts.forgotten),
             );
         }
         let (earlier, later) = self.most_bytes();
@@ -130,10 +134,18 @@ impl Yard {
     pub(crate) fn assert_well_mixed(&self) {
         for table in &self.ground.tables {
             let counts = &table.judge.counts;
-            let all =
-                [&counts.sent, &counts.rejected, &counts.waited, &counts.refused, &counts.holds];
+            let held = if table.kind.is_shadow { &counts.shadowed } else { &counts.rejected };
+            let all = [
+                &counts.sent,
+                held,
+                &counts.waited,
+                &counts.refused,
+                &counts.panicked,
+                &counts.holds,
+            ];
             let enough = self.calls / 5000;
             assert!(all.iter().all(|count| count.load(SeqCst) > enough), "{}", self.report());
+            assert!(counts.forgotten.load(SeqCst) > 0, "{}", self.report());
             let watched = [&counts.probes, &counts.places, &counts.paired];
             let happened = watched.iter().all(|count| count.load(SeqCst) > enough);
             assert!(happened || !table.kind.is_watched, "{}", self.report());
@@ -237,7 +249,7 @@ impl<'a> Worker<'a> {
     fn somewhere(&mut self) -> (usize, usize) {
         let tables = &self.yard.ground.tables;
         let table = self.chance.index(tables.len());
-        let all = tables[table].upstreams.len();
+        let all = tables[table].kind.upstreams;
         let few = if self.chance.once_in(2) { 8 } else { all };
         (table, self.chance.index(few))
     }
@@ -251,7 +263,8 @@ impl<'a> Worker<'a> {
             },
             80..83 => Answer::LastOfQuota,
             83..90 => Answer::Error,
-            90..96 => Answer::Failure,
+            90..95 => Answer::Failure,
+            95..97 => Answer::Panic { when_called: self.chance.once_in(2) },
             _ => Answer::Never,
         };
         let polls = if self.chance.once_in(2) {
