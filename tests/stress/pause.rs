@@ -11,7 +11,7 @@ use crate::ALLOCATOR;
 use crate::call::{Flight, Outcome};
 use crate::judge::add;
 use crate::peer::{Answer, Peer};
-use crate::table::{FORGET_AFTER, WIDTH};
+use crate::table::{FORGET_AFTER, Table, WIDTH};
 use crate::worker::{Ground, Yard, launch};
 
 /// More calls than it takes until all are let go of whose time has come.
@@ -45,6 +45,7 @@ pub(crate) async fn all(yard: &Yard, round: u64) {
         assert!(cooldowns.is_empty() && table.is_empty(), "{}: {cooldowns:?}", table.judge);
         table.judge.sum_up(table.kind.is_watched);
         table.shadow_adds_up();
+        nothing_is_kept_of_the_cleared(table);
     }
     yard.bytes.lock().unwrap().push(ALLOCATOR.allocated());
 }
@@ -83,6 +84,20 @@ fn whoever_waits_gets_through(yard: &Yard, mut left: Vec<Flight>) {
     let calls = left.iter().filter(|flight| flight.is_call()).count();
     let others = left.len() - calls;
     assert_eq!((calls, others), (0, 0), "calls, and others, that wait for Clear upstreams");
+}
+
+/// An upstream comes and goes any number of times while no time passes, and the table
+/// is none the larger.
+fn nothing_is_kept_of_the_cleared(table: &Table) {
+    let (bytes, bystander) = (ALLOCATOR.allocated(), &table.upstreams[table.kind.upstreams].1);
+    for _ in 0..1000 {
+        table.cooldowns().cool(bystander, Duration::from_millis(1));
+        table.cooldowns().clear(bystander);
+    }
+    // The judge has kept what it was told.
+    table.judge.sum_up(table.kind.is_watched);
+    let kept = ALLOCATOR.allocated().saturating_sub(bytes);
+    assert!(kept < 64 * 1024, "{}: {kept} bytes are kept of what was cleared", table.judge);
 }
 
 /// The only one that calls.
