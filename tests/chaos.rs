@@ -146,6 +146,7 @@ fn is_chaos(report: &Report) {
         tally.displaced,
         u64::from(tally.highest_rung / 4),
         report.polls / 100,
+        report.busiest / 500,
     ];
     assert!(!all.contains(&0), "too quiet: {report:?}");
 }

@@ -1,14 +1,14 @@
 //! Real sockets, real time: a hyper server and a hyper-util client on loopback.
-#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, reason = "for tests")]
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "for tests")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "for tests")]
 
 mod support;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -29,26 +29,48 @@ use tower_retry_after::{
     State, Upstream,
 };
 
-/// A server that answers its n-th request as told, and counts.
+/// A server that answers its n-th request as told, and keeps a log.
 struct Server {
     address: SocketAddr,
-    requests: Arc<AtomicUsize>,
+    log: Log,
     /// Each answer takes one.
     permits: Arc<Semaphore>,
+}
+
+/// When each request came, and when its answer left.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<[Instant; 2]>>>);
+
+impl Log {
+    fn heard(&self) -> usize {
+        let mut log = self.0.lock().unwrap();
+        log.push([now(); 2]);
+        log.len() - 1
+    }
+
+    fn answers(&self, request: usize) {
+        self.0.lock().unwrap()[request][1] = now();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server has a clock of its own")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Server {
     async fn start(answer: fn(usize) -> (u16, &'static str, &'static str)) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(AtomicUsize::new(0));
+        let log = Log::default();
         let permits = Arc::new(Semaphore::new(1000));
-        let (count, permit) = (Arc::clone(&requests), Arc::clone(&permits));
+        let (kept, permit) = (log.clone(), Arc::clone(&permits));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (count, permit) = (Arc::clone(&count), Arc::clone(&permit));
+                let (log, permit) = (kept.clone(), Arc::clone(&permit));
                 let service = service_fn(move |_: Request<Incoming>| {
-                    let (status, retry_after, body) = answer(count.fetch_add(1, Ordering::SeqCst));
+                    let request = log.heard();
+                    let (status, retry_after, body) = answer(request);
                     let mut response =
                         Response::new(Full::new(Bytes::from_static(body.as_bytes())));
                     *response.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -56,20 +78,27 @@ impl Server {
                         let value = retry_after.parse().unwrap();
                         response.headers_mut().insert("retry-after", value);
                     }
-                    let permit = Arc::clone(&permit);
+                    let (log, permit) = (log.clone(), Arc::clone(&permit));
                     async move {
                         permit.acquire().await.unwrap().forget();
+                        log.answers(request);
                         Ok::<_, Infallible>(response)
                     }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { address, requests, permits }
+        Self { address, log, permits }
     }
 
     fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
+        self.log.0.lock().unwrap().len()
+    }
+
+    /// Returns how long it heard nothing after it had answered that request.
+    fn silence_after(&self, request: usize) -> Duration {
+        let log = self.log.0.lock().unwrap();
+        log[request + 1][0].saturating_duration_since(log[request][1])
     }
 }
 
@@ -103,13 +132,6 @@ fn status(answered: Answered) -> u16 {
     answered.unwrap().status().as_u16()
 }
 
-fn held(answered: Answered) -> Duration {
-    let Err(Error::RateLimited(limited)) = answered else {
-        panic!("sent: {answered:?}");
-    };
-    limited.retry_after()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_refuses_for_a_second_hears_nothing_in_that_second() {
     let server = Server::start(|n| if n == 1 { (429, "1", "") } else { (200, "", "hello") }).await;
@@ -120,14 +142,26 @@ async fn a_server_that_refuses_for_a_second_hears_nothing_in_that_second() {
     let body = ask().await.unwrap().into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "hello");
     assert_eq!(status(ask().await), 429);
+    // If that takes longer than the second, the last of them is sent.
+    let mut answered = ask().await;
     for _ in 0..500 {
-        let wait = held(ask().await);
+        let Err(Error::RateLimited(limited)) = answered else {
+            break;
+        };
+        let wait = limited.retry_after();
         assert!(wait <= secs(1), "{wait:?}");
+        answered = ask().await;
     }
-    assert_eq!(server.requests(), 2, "nothing was sent");
+    if answered.is_err() {
+        assert_eq!(server.requests(), 2, "nothing was sent");
+        layer.cooldowns().ready(&Upstream::from_uri(request(server.address).uri())).await;
+        answered = ask().await;
+    }
 
-    layer.cooldowns().ready(&Upstream::from_uri(request(server.address).uri())).await;
-    assert_eq!(status(ask().await), 200);
+    assert_eq!(status(answered), 200);
+    assert_eq!(server.requests(), 3, "nothing else was sent");
+    let silence = server.silence_after(1);
+    assert!(silence >= secs(1), "{silence:?}");
     assert_eq!(state(&layer.cooldowns(), server.address), Some(State::Reopening));
     for _ in 0..63 {
         assert_eq!(status(ask().await), 200);

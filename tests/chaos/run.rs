@@ -46,7 +46,6 @@ impl Plan {
 
 /// What an hour brought.
 #[derive(Debug)]
-#[allow(dead_code, reason = "shown")]
 pub(crate) struct Report {
     pub(crate) transcript: Transcript,
     pub(crate) tally: Tally,
