@@ -37,6 +37,20 @@ fn whoever_looks_sees_how_long_calls_are_held_and_whether_there_is_room() {
 }
 
 #[test]
+fn a_cooldown_is_in_force_until_it_has_run_out() {
+    for (scene, second, is_cooling) in [
+        (clear(), 900, false),
+        (cooling(), 999, true),
+        (cooling(), 1000, false),
+        (cooling(), 1001, false),
+        (probing(), 1010, false),
+        (reopening(), 1011, false),
+    ] {
+        assert_eq!(scene.state.is_cooling(at(second)), is_cooling, "{:?}", scene.phase());
+    }
+}
+
+#[test]
 fn a_rejection_tells_the_rest_of_the_cooldown_and_little_while_a_probe_is_out() {
     let half = Duration::from_millis(500);
     for (reason, gate, now, wait) in [
