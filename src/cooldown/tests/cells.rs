@@ -236,6 +236,9 @@ fn a_cooldown_that_has_run_out_is_restored_as_its_rung() {
         ],
     );
     expect(restored(0, 3), &[(clear(), 900, cooling_until(0), 3, Effect::Outdate)]);
+    // At its very end it has run out.
+    expect(restored(1010, 3), &[(probing(), 1010, probing_until(1030), 3, Effect::Nothing)]);
+    expect_nothing(restored(1011, 3), &[(reopening(), 1011)]);
     expect_nothing(restored(800, 3), &[(reopening(), 1011), (clear(), 800 + 7200)]);
     expect_nothing(restored(800, 1), &[(cooling(), 900), (probing(), 1010)]);
 }

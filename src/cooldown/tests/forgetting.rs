@@ -59,6 +59,26 @@ fn a_reopening_upstream_is_clear_once_the_last_refusal_is_long_ago() {
 }
 
 #[test]
+fn once_it_reopens_an_upstream_is_remembered_from_what_cooled_it() {
+    for (event, seconds) in [
+        (refused(CURRENT, BARE), 1000),
+        (exhausted(CURRENT, 10), 1000),
+        // Nobody refused: that counts as if somebody did at the end.
+        (Event::Cooled(secs(50)), 1050),
+        // Heard before the restart, so by now at the latest.
+        (restored(1050, 1), 1000),
+    ] {
+        let mut scene = cooling().then(event, 1000);
+        let end = scene.until();
+        scene.on(Event::Asked, end);
+        scene.on(succeeded(probe(2)), end);
+
+        assert_eq!(scene.phase(), open(2, 0), "{event:?}");
+        assert_eq!(scene.state.forgotten_at(FORGET), at(seconds + 7200), "{event:?}");
+    }
+}
+
+#[test]
 fn with_no_memory_at_all_a_cooldown_ends_in_clear() {
     let mut scene = Scene { forget: Duration::ZERO, ..clear() }.then(refused(CURRENT, BARE), 0);
 

@@ -45,8 +45,9 @@ fn what_people_did_is_told_from_what_the_upstream_did() {
     assert!(!by_hand(clear().then(exhausted(CURRENT, 10), 900)));
     let raised = clear().then(Event::Cooled(secs(50)), 900).then(refused(STALE, asking(300)), 910);
     assert!(!by_hand(raised));
-    // Who cools for less than is left has not set the end; who cools for more has.
+    // Who cools for no more than is left has not set the end; who cools for more has.
     assert!(!by_hand(cooling().then(Event::Cooled(secs(50)), 900)));
+    assert!(!by_hand(cooling().then(Event::Cooled(secs(100)), 900)));
     assert!(by_hand(cooling().then(Event::Cooled(secs(150)), 900)));
     let twice = clear().then(Event::Cooled(secs(50)), 900).then(Event::Cooled(secs(10)), 910);
     assert!(by_hand(twice));

@@ -65,6 +65,13 @@ fn a_rejection_tells_the_rest_of_the_cooldown_and_little_while_a_probe_is_out() 
 }
 
 #[test]
+fn in_logs_and_labels_a_reason_goes_by_its_own_name() {
+    for reason in [Reason::Cooling, Reason::Probing, Reason::Reopening, Reason::Refused] {
+        assert_eq!(reason.word(), format!("{reason:?}").to_lowercase());
+    }
+}
+
+#[test]
 fn a_rejection_never_tells_less_than_a_millisecond() {
     let least = Duration::from_millis(1);
     for reason in [Reason::Cooling, Reason::Probing, Reason::Reopening, Reason::Refused] {

@@ -98,6 +98,18 @@ fn the_cause_keeps_the_hint_as_sent() {
 }
 
 #[test]
+fn who_raises_a_cooldown_is_told_as_its_cause() {
+    let busy = Refusal { status: StatusCode::SERVICE_UNAVAILABLE, ..asking(1000) };
+    let refused = cooling().then(refused(STALE, busy), 900).state.cause;
+    let exhausted = cooling().then(exhausted(STALE, 1000), 900).state.cause;
+
+    let hint = Some(secs(1000));
+    assert_eq!(refused, Cause { rung: 2, status: Some(busy.status), hint });
+    // A quota has no status of its own.
+    assert_eq!(exhausted, Cause { rung: 2, status: Some(BARE.status), hint });
+}
+
+#[test]
 fn a_shorter_hint_never_shortens_a_running_cooldown() {
     let scene = clear().then(refused(CURRENT, asking(3000)), 0);
 
@@ -150,6 +162,25 @@ fn jitter_is_drawn_once_for_each_cooldown() {
     // The next cooldown draws its own.
     let next = scene.then(Event::Asked, 125).then(refuse(probe(1), 200, 0.5), 125);
     assert_eq!(next.until(), at(425));
+
+    // So does a quota's reset.
+    let ending = Ending::Exhausted { reset: secs(100), sample: 0.75 };
+    let drained = next.then(Event::Settled(CURRENT, ending), 425);
+    assert_eq!(drained.until(), at(600));
+    assert_eq!(drained.then(refuse(STALE, 200, 0.9), 425).until(), at(775));
+
+    // What was written down has had its own.
+    let remembered = drained.then(restored(610, 1), 425);
+    assert_eq!(remembered.then(refuse(STALE, 200, 0.9), 425).until(), at(625));
+}
+
+#[test]
+fn the_pause_of_one_who_keeps_refusals_to_himself_is_the_wait_with_its_jitter() {
+    let rules = Rules { jitter: 0.5, ..Rules::default() };
+
+    assert_eq!(rules.pause(1, None, 0.0), secs(60));
+    assert_eq!(rules.pause(2, None, 0.5), secs(150));
+    assert_eq!(rules.pause(1, Some(secs(100)), 0.5), secs(125));
 }
 
 #[test]
