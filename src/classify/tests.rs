@@ -166,3 +166,14 @@ fn only_a_2xx_is_grpcs_to_judge() {
         assert_eq!(standard(&head), verdict, "{status}");
     }
 }
+
+#[test]
+fn a_grpc_status_beside_another_type_says_nothing_though_quotas_are_heeded() {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("grpc-status", HeaderValue::from_static("8"));
+    let head = Head::new(StatusCode::OK, &headers, SystemTime::UNIX_EPOCH);
+
+    assert_eq!(standard(&head), Verdict::Success);
+    assert_eq!(standard(&head.quota_signals(Some(Dialect::Any))), Verdict::Success);
+}

@@ -66,6 +66,14 @@ fn an_exact_wait_wins_wherever_it_stands() {
 }
 
 #[test]
+fn where_quotas_are_not_heeded_a_wait_beside_a_drained_one_changes_no_success() {
+    for status in [200, 304, 404] {
+        let lines = [DRAINED, ("retry-after", "5")];
+        assert_eq!(verdict(None, status, &lines), Verdict::Success, "{status}");
+    }
+}
+
+#[test]
 fn an_exact_wait_of_zero_counts_as_none() {
     for no_wait in ["0", "soon"] {
         let lines = [DRAINED, ("retry-after", no_wait)];
