@@ -143,6 +143,14 @@ mod lines_and_lists {
     }
 
     #[test]
+    fn behind_what_is_no_word_a_day_begins_a_date() {
+        for list in ["", "-1", "15", "soon-ish"] {
+            let list = format!("{list}, 15 Jun 2026 12:05:00 GMT");
+            assert_eq!(retry_after(&list), seconds(300), "{list}");
+        }
+    }
+
+    #[test]
     fn half_a_string_is_no_hint() {
         for value in ["\"120", "120\"", "\"120;q=1\"", "\"120\"0"] {
             assert_eq!(retry_after(value), None, "{value}");

@@ -131,6 +131,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_zero_down_to_its_last_digit() {
+        let is_zero = |text| decimal(text).is_some_and(Decimal::is_zero);
+        assert!(["0", "00", "+0", ".0", "0.000"].into_iter().all(is_zero));
+        assert!(!["1", "10", "0.0000000000001", "99"].into_iter().any(is_zero));
+    }
+
+    #[test]
+    fn a_number_of_seconds_is_small_up_to_a_leap_year() {
+        let is_small = |text| decimal(text).is_some_and(Decimal::is_small);
+        assert!(["0", "1.5", "31622400"].into_iter().all(is_small));
+        assert!(!["31622400.000000001", "1781525100"].into_iter().any(is_small));
+    }
+
+    #[test]
     fn no_wait_up_to_a_year_is_an_epoch() {
         let year = "31622400";
         for seconds in [0, 1, 31_000_000, 62_000_000] {

@@ -31,6 +31,7 @@ fn an_origin_is_written_one_way() {
         ("http://api.example:443", "http://api.example:443"),
         ("https://api.example:80", "https://api.example:80"),
         ("ftp://api.example:21", "ftp://api.example:21"),
+        ("ftp://api.example:80", "ftp://api.example:80"),
         ("https://api.example:8443", "https://api.example:8443"),
         ("https://api.example:08443", "https://api.example:8443"),
         ("https://api.example:00443", "https://api.example"),
@@ -133,6 +134,22 @@ fn all_requests_without_an_authority_share_one_nameless_upstream() {
     assert_eq!(upstream("/items").to_string(), "(unnamed)");
     assert_ne!(upstream("/items"), Upstream::named(""));
     assert_ne!(upstream("/items"), Upstream::named("(unnamed)"));
+}
+
+#[test]
+fn however_long_a_host_is_its_port_is_told() {
+    for length in 240..300 {
+        let name = format!("https://{}:8443", "a".repeat(length));
+        assert_eq!(upstream(&name).to_string(), name);
+    }
+}
+
+#[test]
+fn a_name_in_the_making_hashes_as_the_one_that_is_kept() {
+    for host in ["API.example:8443".to_owned(), long_host(), "a".repeat(300)] {
+        let draft = Draft::origin(Some("https"), &host);
+        assert_eq!(FixedState::default().hash_one(&draft), hash(&draft.upstream()), "{host}");
+    }
 }
 
 #[test]
