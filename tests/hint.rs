@@ -364,13 +364,18 @@ mod dates {
 
     #[test]
     fn zones_of_the_standards_are_read_and_no_others() {
-        for zone in ["UT", "EST", "edt", "PST"] {
-            let hours = match zone {
-                "EST" => 5,
-                "edt" => 4,
-                "PST" => 8,
-                _ => 0,
-            };
+        let behind_utc = [
+            ("UT", 0),
+            ("edt", 4),
+            ("EST", 5),
+            ("CDT", 5),
+            ("CST", 6),
+            ("MDT", 6),
+            ("mst", 7),
+            ("PDT", 7),
+            ("PST", 8),
+        ];
+        for (zone, hours) in behind_utc {
             let date = format!("15 Jun 2026 12:00 {zone}");
             assert_eq!(retry_after(&date), seconds(hours * 3600), "{zone}");
         }
