@@ -51,8 +51,9 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 /// More than cores, so that threads are also interrupted where they stand.
 const THREADS: usize = 4;
 
-/// Calls where nobody asks for more: a few seconds in a debug build.
-const CALLS: u64 = 100_000;
+/// Calls where nobody asks for more: one pause of each kind, and a few seconds at most in
+/// a debug build.
+const CALLS: u64 = 75_000;
 
 /// What may stay behind for good: thread-locals of dependencies, and the harness.
 const LEFT_BEHIND: usize = 256 * 1024;
