@@ -61,6 +61,8 @@
 //! | the first in line looks at the table before it leaves its waker | `waiting` |
 //! | a line is taken out that somebody has joined meanwhile | `waiting` |
 //! | a line is joined after the lock of all lines is let go | `waiting` |
+//! | whoever leaves a line, or a call that ends, tells nobody | `waiting` |
+//! | one that is not the first in line is let go | `waiting` |
 
 // The modules' unit tests are run where they belong.
 #![cfg(not(test))]

@@ -173,6 +173,35 @@ fn who_stands_aside_is_told_of_a_place_when_nobody_else_stands_in_line() {
 }
 
 #[test]
+fn the_next_is_not_let_go_before_the_first() {
+    let endings = endings(|| {
+        let upstream = Upstream::named("a");
+        let cooldowns = Cooldowns::cooling(&upstream);
+        let (first, next) = (cooldowns.wait(&upstream), cooldowns.wait(&upstream));
+        assert_eq!(first.look(&cooldowns), Look::Held);
+        let same = cooldowns.clone();
+
+        let (out, went) = race(
+            move || {
+                let out = first.go(&same);
+                drop(first);
+                out
+            },
+            || {
+                let _ = next.look(&cooldowns);
+                next.go(&cooldowns)
+            },
+        );
+
+        // It is the first by now, or was told that it would be.
+        let is_told = next.told().at_all() || next.look(&cooldowns) != Look::Behind;
+        (out.is_some(), went.is_some(), is_told)
+    });
+
+    assert_eq!(endings, BTreeSet::from([(true, false, true)]));
+}
+
+#[test]
 fn one_that_arrives_and_the_first_in_line_are_not_both_let_go() {
     let endings = endings(|| {
         let upstream = Upstream::named("a");
