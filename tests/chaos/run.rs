@@ -217,11 +217,11 @@ async fn by_hand(stage: Stage) -> u64 {
     }
 }
 
-/// Somebody who looks at the table now and then.
+/// Somebody who looks at the table now and then, and leaves where something is wrong.
 async fn looks(stage: Stage, plan: Plan) -> u64 {
     loop {
         sleep(Duration::from_secs(1)).await;
-        if stage.net.millis() > END {
+        if stage.net.millis() > END || stage.verdict().is_err() {
             return 0;
         }
         let (len, all) = (stage.cooldowns.len(), stage.cooldowns.snapshot());
