@@ -91,3 +91,15 @@ fn what_was_not_sent_is_no_attempt_and_withdraws_nothing() {
 
     assert_eq!(decide(&held_back), Decision::Again { at: after(10), withdraws: false });
 }
+
+#[test]
+fn what_was_sent_as_often_as_it_may_be_is_given_up() {
+    for again in [Again::Any, Again::Idempotent] {
+        let case = Case { outcome: Outcome::Refused(again), is_idempotent: true, ..refused() };
+
+        assert_ne!(decide(&Case { sent: 2, ..case }), Decision::GiveUp, "{again:?}");
+        for sent in [3, 4] {
+            assert_eq!(decide(&Case { sent, ..case }), Decision::GiveUp, "{again:?} {sent}");
+        }
+    }
+}
