@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The documents that name tests and files.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "DESIGN.md",
     "SECURITY.md",
@@ -18,6 +18,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/cookbook/operating.md",
     "docs/cookbook/polling.md",
     "docs/cookbook/testing.md",
+    "docs/mutants.md",
 ];
 
 /// Where files are that are not published with the crate.

@@ -148,3 +148,68 @@ impl<T> fmt::Debug for Judging<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+
+    use super::*;
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Finds every answer good, and obeys floors up to a minute.
+    fn judging() -> Judging<Response<()>> {
+        let mut judging = Judging::by(|_| Next::Ok);
+        judging.set_floor(secs(60));
+        judging
+    }
+
+    fn asking(status: u16, seconds: u64) -> Result<Response<()>, Error> {
+        Ok(Response::builder().status(status).header("retry-after", seconds).body(()).unwrap())
+    }
+
+    #[test]
+    fn where_neither_ladder_nor_hint_asks_for_a_wait_a_second_is_the_hint() {
+        let off = Ladder::new(secs(60), Duration::ZERO);
+
+        assert_eq!(usable(off, 3, None), secs(1));
+        assert_eq!(usable(off, 3, Some(Duration::ZERO)), secs(1));
+        assert_eq!(usable(off, 3, Some(secs(7))), secs(7));
+        assert_eq!(usable(Ladder::default(), 3, None), Duration::ZERO);
+        assert_eq!(usable(Ladder::default(), 3, Some(secs(7))), secs(7));
+    }
+
+    #[test]
+    fn the_floor_is_that_of_a_good_answer_within_its_cap() {
+        for (status, asked, floor) in [
+            (200, 30, secs(30)),
+            (304, 30, secs(30)),
+            (200, 90, secs(60)),
+            (200, 0, LEAST),
+            (404, 30, LEAST),
+        ] {
+            let judged = judging().clone().judge(&asking(status, asked), SystemTime::UNIX_EPOCH);
+            assert_eq!(judged, (Next::Ok, floor), "{status} {asked}");
+        }
+    }
+
+    #[test]
+    fn a_hint_is_held_to_the_ceiling_whoever_judges() {
+        let mut judging = judging();
+        judging.set(|_| Next::Failed { hint: Some(secs(9000)) });
+
+        let judged = judging.judge(&asking(200, 30), SystemTime::UNIX_EPOCH);
+
+        assert_eq!(judged, (Next::Failed { hint: Some(secs(3600)) }, LEAST));
+    }
+
+    #[test]
+    fn the_longest_away_is_the_ceiling_of_hints_or_the_cap_of_floors() {
+        let mut judging = judging();
+        assert_eq!(judging.longest_hint(), secs(3600));
+        judging.set_floor(secs(7200));
+        assert_eq!(judging.longest_hint(), secs(7200));
+    }
+}
