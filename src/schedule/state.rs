@@ -291,3 +291,63 @@ impl SyncState {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "for tests")]
+mod tests {
+    use super::*;
+    use crate::ambient;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn running(seconds: u64) -> SyncState {
+        let mut state = SyncState::default();
+        state.begin("", "", at(seconds));
+        state
+    }
+
+    /// Began and ended at that second, and is due five minutes later.
+    fn ended(seconds: u64) -> SyncState {
+        let mut state = running(seconds);
+        state.finish_ok(&SyncPolicy::default(), "", "", at(seconds));
+        state
+    }
+
+    #[test]
+    fn a_run_that_began_in_the_future_is_out_no_longer_than_its_lease() {
+        let policy = SyncPolicy::default();
+        let reading = Reading { wall: at(1_000), now: ambient::now() };
+        let mut state = running(9_000);
+
+        let due = state.restore(&policy, Duration::ZERO, reading);
+
+        assert_eq!(due.saturating_duration_since(reading.now), policy.run_lease);
+        assert_eq!(state.last_sync_started_at, Some(at(1_000)));
+    }
+
+    #[test]
+    fn what_has_ended_is_restored_as_it_was_written_down() {
+        let reading = Reading { wall: at(1_000), now: ambient::now() };
+        let mut state = ended(9_000);
+
+        state.restore(&SyncPolicy::default(), Duration::ZERO, reading);
+
+        assert_eq!(state.last_sync_started_at, Some(at(9_000)));
+        assert_eq!(state.last_sync_finished_at, Some(at(9_000)));
+    }
+
+    #[test]
+    fn a_step_of_the_clock_moves_the_lease_of_a_run_and_no_history() {
+        let back = Step::Back(Duration::from_secs(3_600));
+        let (mut running, mut ended) = (running(10_000), ended(10_000));
+
+        running.shift(back);
+        ended.shift(back);
+
+        assert_eq!(running.last_sync_started_at, Some(at(6_400)));
+        assert_eq!(ended.last_sync_started_at, Some(at(10_000)));
+        assert_eq!(ended.next_sync_due_at, Some(at(6_700)));
+    }
+}
