@@ -166,8 +166,8 @@ mod tests {
         judging
     }
 
-    fn asking(status: u16, seconds: u64) -> Result<Response<()>, Error> {
-        Ok(Response::builder().status(status).header("retry-after", seconds).body(()).unwrap())
+    fn asking(status: u16, seconds: u64) -> Response<()> {
+        Response::builder().status(status).header("retry-after", seconds).body(()).unwrap()
     }
 
     #[test]
@@ -190,7 +190,8 @@ mod tests {
             (200, 0, LEAST),
             (404, 30, LEAST),
         ] {
-            let judged = judging().clone().judge(&asking(status, asked), SystemTime::UNIX_EPOCH);
+            let judged =
+                judging().clone().judge(&Ok(asking(status, asked)), SystemTime::UNIX_EPOCH);
             assert_eq!(judged, (Next::Ok, floor), "{status} {asked}");
         }
     }
@@ -200,7 +201,7 @@ mod tests {
         let mut judging = judging();
         judging.set(|_| Next::Failed { hint: Some(secs(9000)) });
 
-        let judged = judging.judge(&asking(200, 30), SystemTime::UNIX_EPOCH);
+        let judged = judging.judge(&Ok(asking(200, 30)), SystemTime::UNIX_EPOCH);
 
         assert_eq!(judged, (Next::Failed { hint: Some(secs(3600)) }, LEAST));
     }
