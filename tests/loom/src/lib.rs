@@ -3,7 +3,7 @@
 //! `cargo test --release -p tower-retry-after-loom` runs the models: each one
 //! under every interleaving of its threads and with every old value that a load
 //! may see, as far as [loom](https://docs.rs/loom) knows the memory model. That
-//! takes about half a minute on two cores.
+//! takes some four minutes on two cores, its build included.
 //!
 //! # What is checked
 //!

@@ -6,6 +6,23 @@ use tower_retry_after_loom::Upstream;
 use tower_retry_after_loom::race::{endings, endings_within, race};
 use tower_retry_after_loom::waiters::{Cooldowns, Look};
 
+/// Somebody joins while that is done: what it sees, and whether it is told.
+fn joins_beside(
+    cooldowns: &Cooldowns,
+    upstream: &Upstream,
+    done: impl FnOnce() + 'static,
+) -> (Look, bool) {
+    let joins = || {
+        let waiter = cooldowns.wait(upstream);
+        let look = waiter.look(cooldowns);
+        (waiter, look)
+    };
+
+    let ((), (waiter, look)) = race(done, joins);
+
+    (look, waiter.told().at_all())
+}
+
 #[test]
 fn whoever_joins_while_the_upstream_is_cleared_sees_it_or_is_told() {
     let endings = endings(|| {
@@ -13,16 +30,7 @@ fn whoever_joins_while_the_upstream_is_cleared_sees_it_or_is_told() {
         let cooldowns = Cooldowns::cooling(&upstream);
         let (hand, same) = (cooldowns.clone(), upstream.clone());
 
-        let ((), (waiter, look)) = race(
-            move || hand.clear(&same),
-            || {
-                let waiter = cooldowns.wait(&upstream);
-                let look = waiter.look(&cooldowns);
-                (waiter, look)
-            },
-        );
-
-        (look, waiter.told().at_all())
+        joins_beside(&cooldowns, &upstream, move || hand.clear(&same))
     });
 
     let expected = [(Look::Open, false), (Look::Open, true), (Look::Held, true)];
@@ -97,16 +105,7 @@ fn whoever_waits_while_its_upstream_makes_room_for_another_sees_it_or_is_told() 
         let cooldowns = Cooldowns::crowded(&upstream, 1);
         let hand = cooldowns.clone();
 
-        let ((), (waiter, look)) = race(
-            move || hand.cool(&neighbour),
-            || {
-                let waiter = cooldowns.wait(&upstream);
-                let look = waiter.look(&cooldowns);
-                (waiter, look)
-            },
-        );
-
-        (look, waiter.told().at_all())
+        joins_beside(&cooldowns, &upstream, move || hand.cool(&neighbour))
     });
 
     let expected = [(Look::Open, false), (Look::Open, true), (Look::Held, true)];
