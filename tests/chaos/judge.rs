@@ -3,6 +3,10 @@
 //!
 //! Violations are collected: a panic in the midst of a call would be taken for the
 //! user's own.
+//!
+//! Its book is much like that of the fuzz target `table`, which is kept by another crate:
+//! both are written from the promises, and what both have read wrongly neither sees. What
+//! depends on no reading is the wire: what arrives where, and who is served in the end.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
