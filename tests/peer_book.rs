@@ -123,6 +123,7 @@ fn an_unknown_peer_is_an_error_that_shows_no_password() {
     let url = "https://me:secret@b.example/";
 
     for error in [
+        book.set_enabled(url, false),
         book.mark_seen(url, at(1)),
         book.mark_ok(url, at(1)),
         book.mark_failed(url, "down", NO_HINT, at(1)),
@@ -176,6 +177,17 @@ fn cooling_climbs_nothing_and_shortens_nothing() {
     let peer = book.peer(A).unwrap();
     assert_eq!((peer.failure_count, peer.cooldown_until), (0, Some(at(2000))));
     assert_eq!(peer.last_error, "");
+}
+
+#[test]
+fn a_peer_that_is_disabled_is_not_called_until_it_is_enabled_again() {
+    let mut book = book(&[A, B]);
+
+    book.set_enabled(A, false).unwrap();
+    assert_eq!(eligible(&book, at(200)), [B]);
+
+    book.set_enabled(A, true).unwrap();
+    assert_eq!(eligible(&book, at(200)), [A, B]);
 }
 
 #[test]

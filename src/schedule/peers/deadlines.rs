@@ -86,6 +86,24 @@ mod tests {
     }
 
     #[test]
+    fn nobody_has_been_seen_in_the_future() {
+        let mut known = book();
+        known.mark_ok("https://b.example", at(10_000)).unwrap();
+        let (mut stepped, mut restored) = (known.clone(), known);
+
+        stepped.shift(Step::Back(secs(3600)), at(6_400));
+        restored.restore(secs(3600), at(6_400));
+
+        for book in [stepped, restored] {
+            let peer = book.peer("https://b.example").unwrap();
+            assert_eq!(
+                (peer.last_seen_at, peer.last_sync_ok_at),
+                (Some(at(6_400)), Some(at(6_400)))
+            );
+        }
+    }
+
+    #[test]
     fn a_deadline_from_a_wrong_clock_is_bounded_by_the_longest_wait() {
         let mut kept = book();
         kept.restore(secs(3600), at(10_000));

@@ -90,3 +90,17 @@ impl<'de> Visitor<'de> for Adding {
         Ok(Added(book))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_peer_is_told_what_one_looks_like() {
+        let peer = serde_json::from_str::<Peer>(r#"{"peer_url": 5}"#).unwrap_err().to_string();
+        let book = serde_json::from_str::<PeerBook>(r#"{"peers": 5}"#).unwrap_err().to_string();
+
+        assert!(peer.contains("expected a url, as in \"https://peer.example\""), "{peer}");
+        assert!(book.contains("expected a list of peers"), "{book}");
+    }
+}
