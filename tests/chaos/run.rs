@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,18 +69,29 @@ pub(crate) fn seeds_of(named: &str) -> Option<Range<u64>> {
     }
 }
 
-/// Plays a plan, in a thread of its own: what the crate counts by thread starts anew.
+/// How long an hour may take; most take seconds.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Plays a plan, in a thread of its own: what the crate counts by thread starts anew,
+/// and one that never ends can be told.
 ///
 /// # Errors
 ///
 /// Fails with what went wrong, and with the line that plays it again.
 pub(crate) fn play(plan: Plan) -> Result<Report, String> {
+    let (ends, is_over) = mpsc::channel();
     let hour = std::thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(hour(plan))
+        ends.send(runtime.block_on(hour(plan))).unwrap();
     });
-    let ended = hour.join().unwrap_or_else(|panic| Err(said(&panic)));
+    let ended = match is_over.recv_timeout(PATIENCE) {
+        Ok(ended) => ended,
+        Err(RecvTimeoutError::Timeout) => Err("stands still, and virtual time with it".to_owned()),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(hour.join().map_or_else(|panic| said(&panic), |()| "is over".to_owned()))
+        }
+    };
     let seed = plan.seed;
     ended.map_err(|violation| format!("seed {seed} {violation}\nreplay: {}", replay_line(seed)))
 }
