@@ -152,14 +152,14 @@ fn what_is_argued_may_be_missed_that_far_and_no_farther() {
 
 #[test]
 fn how_far_a_miss_is_goes_by_the_bar() {
-    let times = |played| Judgement::new(&[played], &[]).missed[0].times;
+    let times = |played| format!("{:.2}", Judgement::new(&[played], &[]).missed[0].times);
     let mut of_64 = of_one(&[], vec![Run { reach: Reach::Call, ..run("peer", 50, 1.0) }]);
     of_64.scenario.callers = Callers::Loops { callers: 64, pace: Duration::from_secs(1) };
     of_64.runs.push(ours(10, 100.0));
 
-    assert_eq!(times(of_64), 2.0, "a tenth would be five");
-    assert_eq!(times(of_one(&[], vec![run("peer", 4, 1.0), ours(10, 100.0)])), 2.5);
-    assert_eq!(times(of_one(&[], vec![run("peer", 90, 150.0), ours(10, 100.0)])), 1.5);
+    assert_eq!(times(of_64), "2.00", "a tenth would be five");
+    assert_eq!(times(of_one(&[], vec![run("peer", 4, 1.0), ours(10, 100.0)])), "2.50");
+    assert_eq!(times(of_one(&[], vec![run("peer", 90, 150.0), ours(10, 100.0)])), "1.50");
 }
 
 #[test]
