@@ -59,8 +59,8 @@ pub(crate) struct Miss {
     pub(crate) scenario: &'static str,
     pub(crate) strategy: &'static str,
     pub(crate) figure: Figure,
-    /// How far it is from the bar: how many times as much as there may be is wasted, or
-    /// as late it is, and how many times as much as was had should have been.
+    /// How far it is from the bar, as a factor: what was wasted, or how late it was, over
+    /// what may be; of useful answers, what should be over what was.
     pub(crate) times: f64,
     /// The figures.
     pub(crate) says: String,

@@ -64,7 +64,7 @@ pub(crate) const ARGUED: &[Argued] = &[
         figure: Figure::Wasted,
         at_most: 2.5,
         why: "a breaker that stays away for longer than it was told is refused less, and \
-              gets a fifth less",
+              gets a seventh to a quarter less",
     },
     Argued {
         scenarios: &["bucket-arrivals"],
@@ -169,8 +169,8 @@ pub(crate) const ARGUED: &[Argued] = &[
         strategies: WAITING,
         figure: Figure::Wasted,
         at_most: 9.0,
-        why: "the same; a breaker that stays away for longer than it was told is refused an \
-              eighth as often, and gets a fifth less",
+        why: "the same; a breaker that stays away for longer than it was told is refused a \
+              fifth to an eighth as often, and gets a seventh to a quarter less",
     },
     Argued {
         scenarios: &["shared"],
