@@ -51,9 +51,9 @@ impl RetryAfterBackoffLayer {
     /// Creates a layer for API clients: a ladder from a second to a minute, and
     /// hints believed exactly.
     ///
-    /// An upstream that refuses without a hint is asked once a minute at least. One
-    /// that counts refused requests too, and wants to be left alone for longer than
-    /// that, stays shut: give its client a ladder with a higher cap.
+    /// An upstream that refuses without a hint is asked again after a minute at most.
+    /// One that counts refused requests too, and has to be left alone for longer than
+    /// that, never recovers: give its client a ladder with a higher cap.
     pub fn for_api() -> Self {
         Self::builder()
             .ladder(Ladder::new(Duration::from_secs(1), Duration::from_secs(60)))

@@ -57,7 +57,7 @@ struct Caller {
 
 /// How a call came to the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum From {
+enum Route {
     /// It was admitted as it arrived.
     Arrival,
     Line,
@@ -186,11 +186,11 @@ impl World {
         let waiting = (!rejecting).then_some(deadline);
         let bell = Arc::new(Bell(AtomicBool::new(true)));
         self.callers.insert(who, Caller { call, bell, waiting, wire: None, let_go: None });
-        self.receive(From::Arrival);
+        self.receive(Route::Arrival);
     }
 
     /// Takes in who has come to the wire.
-    fn receive(&mut self, from: From) {
+    fn receive(&mut self, route: Route) {
         while let Some(received) = self.wire.received.borrow_mut().pop_front() {
             let who = received.body;
             assert!(!self.is_cooling(), "{who} was sent into a cooldown");
@@ -206,7 +206,7 @@ impl World {
             let stands = caller.waiting.take().is_some();
             let overtaken = self.callers.range(..who).find(|(_, other)| other.waiting.is_some());
             assert!(!stands || overtaken.is_none(), "{who} overtakes {:?}", overtaken.map(|o| o.0));
-            if stands && from == From::Line {
+            if stands && route == Route::Line {
                 assert!(out < room, "{who} leaves the line, {out} are out and {room} may be");
                 self.callers.entry(who).and_modify(|caller| caller.let_go = Some(now()));
             }
@@ -225,7 +225,7 @@ impl World {
             let caller = self.callers.get_mut(&who).expect("it was woken");
             let waker = Waker::from(Arc::clone(&caller.bell));
             let polled = caller.call.as_mut().poll(&mut Context::from_waker(&waker));
-            self.receive(From::Line);
+            self.receive(Route::Line);
             let is_success = matches!(&polled, Poll::Ready(Ok(response)) if response.status == 200);
             self.succeeded.0 += usize::from(is_success);
             self.look();

@@ -69,7 +69,7 @@ pub(crate) fn seeds_of(named: &str) -> Option<Range<u64>> {
     }
 }
 
-/// How long an hour may take; most take seconds.
+/// How long an hour may take in real time; most take seconds.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Plays a plan, in a thread of its own: what the crate counts by thread starts anew,
@@ -87,7 +87,7 @@ pub(crate) fn play(plan: Plan) -> Result<Report, String> {
     });
     let ended = match is_over.recv_timeout(PATIENCE) {
         Ok(ended) => ended,
-        Err(RecvTimeoutError::Timeout) => Err("stands still, and virtual time with it".to_owned()),
+        Err(RecvTimeoutError::Timeout) => Err(format!("has not ended within {PATIENCE:?}")),
         Err(RecvTimeoutError::Disconnected) => {
             Err(hour.join().map_or_else(|panic| said(&panic), |()| "is over".to_owned()))
         }

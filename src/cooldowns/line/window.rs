@@ -4,8 +4,9 @@
 //! goes on where the table stops counting.
 //!
 //! *Why one behind the probe, where two may go?* A bucket that had room for the probe
-//! alone refuses both, and those in line are there at once to be refused. So when the
-//! last time none got through but the probe, one goes ahead, until one does.
+//! alone refuses both, and those in line are there at once to be refused. So where none
+//! but the probe got through the last time, one follows the next probe, and more only
+//! once that one has got through.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,8 @@ const PROBED: u64 = 2;
 pub(super) struct Window {
     /// How many may be out at once: one, and one more for each that succeeded.
     width: u64,
-    /// The last time that one succeeded, no other did before the width was set back.
+    /// When the width was last set back after a success, only the probe had succeeded,
+    /// and no call has hung since.
     was_cut_short: bool,
     /// How often the width was set back; calls from before mean nothing now.
     epoch: u64,
