@@ -1,9 +1,9 @@
 //! The shared table and the state cell under a model checker.
 //!
 //! `cargo test --release -p tower-retry-after-loom` runs the models: each one
-//! under every interleaving of its threads and with every old value that a load
-//! may see, as far as [loom](https://docs.rs/loom) knows the memory model. That
-//! takes some four minutes on two cores, its build included.
+//! under every interleaving of its threads, within the bounds below, and with every
+//! old value that a load may see, as far as [loom](https://docs.rs/loom) knows the
+//! memory model. That takes some four minutes on two cores, its build included.
 //!
 //! # What is checked
 //!
