@@ -313,3 +313,28 @@ fn one_that_goes_ahead_and_hangs_holds_the_line_for_its_lease_and_no_longer() {
 
     assert_eq!(window.full_until(), None, "two may be out");
 }
+
+#[test]
+fn what_the_table_says_again_changes_nothing() {
+    let (start, mut window) = (ambient::now(), Window::new());
+    let lapses = ambient::later(start, LATE);
+    window.learn(3, 2);
+    window.take(lapses);
+
+    window.learn(3, 2);
+
+    assert!(!window.is_empty(), "the call that is out still counts");
+    window.take(lapses);
+    assert_eq!(window.full_until(), Some(lapses), "of two");
+}
+
+#[test]
+fn a_window_is_wider_than_all_that_it_has_outgrown() {
+    let mut window = Window::new();
+    assert!(window.is_empty());
+    window.learn(1, 4);
+
+    assert!(window.is_wider_than(3));
+    assert!(!window.is_wider_than(4));
+    assert!(!window.is_wider_than(5));
+}
