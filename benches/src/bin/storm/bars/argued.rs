@@ -8,7 +8,8 @@ pub(crate) struct Argued {
     pub(crate) scenarios: &'static [&'static str],
     pub(crate) strategies: &'static [&'static str],
     pub(crate) figure: Figure,
-    /// How far from the bar they may be, as [`Miss::times`] says it.
+    /// How far from the bar they may be, as [`Miss::times`] says it; well beyond what a
+    /// peer's own chance makes of it.
     pub(crate) at_most: f64,
     pub(crate) why: &'static str,
 }
@@ -62,7 +63,7 @@ pub(crate) const ARGUED: &[Argued] = &[
         scenarios: &["sliding-arrivals"],
         strategies: REJECTING,
         figure: Figure::Wasted,
-        at_most: 2.5,
+        at_most: 3.5,
         why: "a breaker that stays away for longer than it was told is refused less, and \
               gets a seventh to a quarter less",
     },
@@ -168,7 +169,7 @@ pub(crate) const ARGUED: &[Argued] = &[
         scenarios: &["sliding-arrivals"],
         strategies: WAITING,
         figure: Figure::Wasted,
-        at_most: 9.0,
+        at_most: 14.0,
         why: "the same; a breaker that stays away for longer than it was told is refused a \
               fifth to an eighth as often, and gets a seventh to a quarter less",
     },
