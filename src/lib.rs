@@ -156,6 +156,8 @@ mod ambient;
 mod cooldown;
 mod cooldowns;
 mod error;
+#[cfg(feature = "redis")]
+mod fleet;
 mod future;
 mod ladder;
 mod layer;
@@ -172,6 +174,9 @@ mod waiting;
 
 pub use cooldowns::{CooldownInfo, Cooldowns, CooldownsBuilder, CooldownsSnapshot, State};
 pub use error::{Error, RateLimited, Reason};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use fleet::{Fleet, FleetBuilder, FleetError};
 pub use future::ResponseFuture;
 pub use ladder::Ladder;
 pub use layer::{RetryAfterBackoffLayer, RetryAfterBackoffLayerBuilder};
