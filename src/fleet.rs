@@ -1,5 +1,8 @@
 //! One table for all processes: what one of them is refused, all of them heed.
 
+#[allow(dead_code, reason = "until the driver runs them")]
+mod script;
+
 use std::fmt;
 use std::time::Duration;
 
