@@ -24,6 +24,8 @@
 //! | restored, ends later | **Cooling** m | **Cooling**, never shorter, the higher of n and m | **Cooling**, the higher of n and m | **Cooling** m |
 //! | restored, run out | **Cooling** m, run out; where it is forgotten: – | the higher of n and m | the higher of n and m | – |
 //!
+//! What a fleet of processes says has a table of its own, in `cooldown/fleet.rs`.
+//!
 //! An exhausted quota that no wait follows, as its reset or the ceiling is zero, is
 //! taken for the success that it is. In every state: `forget_after` past the end of
 //! the last cooldown the episode is forgotten, and the upstream is Clear; a Reopening
@@ -44,6 +46,7 @@
 
 mod course;
 mod event;
+mod fleet;
 mod record;
 mod rules;
 
@@ -54,6 +57,8 @@ use http::StatusCode;
 pub(crate) use self::course::Course;
 pub use self::event::Reason;
 pub(crate) use self::event::{Effect, Ending, Event, Refusal, Role, Standing};
+#[allow(unused_imports, reason = "only a fleet speaks")]
+pub(crate) use self::fleet::{News, Told, Word};
 pub(crate) use self::record::Record;
 use self::rules::{LEAST, stretched};
 pub(crate) use self::rules::{LEAST_WAIT, Rules, told};
@@ -62,7 +67,7 @@ use crate::moment::Moment;
 /// The calls that a Reopening upstream admits at first.
 ///
 /// The least number that still grows by itself while each call holds a place.
-const FIRST_PLACES: u32 = 2;
+pub(crate) const FIRST_PLACES: u32 = 2;
 
 /// The state of an upstream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -147,6 +152,7 @@ impl Cooldown {
                 }
                 Event::Cooled(wait) => self.cool(wait, now),
                 Event::Restored(record) => self.remember(record, now, forget),
+                Event::Fleet(word) => self.in_fleet(word, now, rules, forget),
             },
             Phase::Cooling { until } => match event {
                 Event::Asked if now < until => (self, Effect::Reject(Reason::Cooling)),
@@ -173,6 +179,7 @@ impl Cooldown {
                 }
                 Event::Cooled(wait) => self.cool(wait, now),
                 Event::Restored(record) => self.remember(record, now, forget),
+                Event::Fleet(word) => self.in_fleet(word, now, rules, forget),
             },
             Phase::Probing { lease } => match event {
                 Event::Asked if now < lease => (self, Effect::Reject(Reason::Probing)),
@@ -196,6 +203,7 @@ impl Cooldown {
                 Event::Settled(_, Ending::Dropped) => (self.pause(now), Effect::Nothing),
                 Event::Cooled(wait) => self.cool(wait, now),
                 Event::Restored(record) => self.remember(record, now, forget),
+                Event::Fleet(word) => self.in_fleet(word, now, rules, forget),
             },
             Phase::Reopening { width, in_flight } => match event {
                 Event::Asked if in_flight < width => {
@@ -221,6 +229,7 @@ impl Cooldown {
                 }
                 Event::Cooled(wait) => self.cool(wait, now),
                 Event::Restored(record) => self.remember(record, now, forget),
+                Event::Fleet(word) => self.in_fleet(word, now, rules, forget),
             },
         }
     }
@@ -250,6 +259,12 @@ impl Cooldown {
             Phase::Cooling { until } => now < until,
             Phase::Clear | Phase::Probing { .. } | Phase::Reopening { .. } => false,
         }
+    }
+
+    /// Returns the number of the newest probe.
+    #[allow(dead_code, reason = "only a fleet asks")]
+    pub(crate) fn probe(&self) -> u32 {
+        self.probe
     }
 
     /// Returns whether a call that asked now would be admitted.

@@ -6,6 +6,8 @@
 mod builder;
 mod cell;
 mod changes;
+#[cfg(feature = "redis")]
+mod fleet;
 mod info;
 mod known;
 mod line;
@@ -25,6 +27,8 @@ use tokio::time::Instant;
 
 pub use self::builder::CooldownsBuilder;
 pub(crate) use self::changes::Changes;
+#[cfg(feature = "redis")]
+pub(crate) use self::fleet::WeakCooldowns;
 pub use self::info::{CooldownInfo, State};
 pub(crate) use self::known::{Known, Prospect};
 pub(crate) use self::line::{LATE, Lines, Place, Ticket};
@@ -76,6 +80,9 @@ struct Shared {
     waiters: Waiters,
     lines: Lines,
     watch: Watch,
+    /// Where the table meets its fleet, if it is in one.
+    #[cfg(feature = "redis")]
+    fleet: crate::fleet::Link,
 }
 
 impl Cooldowns {
@@ -138,11 +145,15 @@ impl Cooldowns {
         self.change(upstream, |table, now, changes| {
             table.cool(upstream, wait, now, changes);
         });
+        #[cfg(feature = "redis")]
+        self.tell_cooled(upstream, wait);
     }
 
     /// Forgets an upstream at once: it is Clear, even if a probe is out.
     pub fn clear(&self, upstream: &Upstream) {
         self.change(upstream, |table, now, changes| table.clear(upstream, now, changes));
+        #[cfg(feature = "redis")]
+        self.tell_cleared(upstream);
     }
 
     /// Waits until a call to the upstream has a chance to be sent.
@@ -205,9 +216,11 @@ impl Cooldowns {
     /// Decides under the entry's lock, and tells who watches.
     #[cold]
     fn ask(&self, upstream: &Upstream, generation: u64, now: Moment, rules: &Rules) -> Admission {
-        let Shared { table, watch, .. } = &*self.shared;
-        let mut changes = watch.changes();
-        let admission = table.ask(upstream, generation, now, rules, &mut changes);
+        let mut changes = self.shared.watch.changes();
+        #[cfg(feature = "redis")]
+        let admission = self.ask_fleet(upstream, generation, now, rules, &mut changes);
+        #[cfg(not(feature = "redis"))]
+        let admission = self.shared.table.ask(upstream, generation, now, rules, &mut changes);
         self.tell(changes);
         admission
     }
@@ -237,6 +250,9 @@ impl Cooldowns {
         ending: Ending,
         rules: &Rules,
     ) {
+        #[cfg(feature = "redis")]
+        self.settle_in_fleet(upstream, admitted, ending, rules);
+        #[cfg(not(feature = "redis"))]
         self.change(upstream, |table, now, changes| {
             table.settle(upstream, admitted, ending, now, rules, changes);
         });
@@ -248,6 +264,8 @@ impl Cooldowns {
         self.change(upstream, |table, now, changes| {
             table.restore(upstream, record, now, changes);
         });
+        #[cfg(feature = "redis")]
+        self.tell_restored(upstream, record);
     }
 
     /// Returns the moment that an instant is.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::fleet::Word;
 use super::record::Record;
 use super::rules::Rules;
 
@@ -58,6 +59,9 @@ pub(crate) enum Event {
     /// What was written down before is remembered.
     #[allow(dead_code, reason = "only snapshots remember")]
     Restored(Record),
+    /// The fleet has said something.
+    #[allow(dead_code, reason = "only a fleet speaks")]
+    Fleet(Word),
 }
 
 impl Event {
@@ -69,7 +73,11 @@ impl Event {
             {
                 Self::Settled(from, Ending::Succeeded)
             }
-            Self::Asked | Self::Settled(..) | Self::Cooled(_) | Self::Restored(_) => self,
+            Self::Asked
+            | Self::Settled(..)
+            | Self::Cooled(_)
+            | Self::Restored(_)
+            | Self::Fleet(_) => self,
         }
     }
 }

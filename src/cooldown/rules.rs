@@ -75,7 +75,7 @@ impl Rules {
 
     /// Returns the share that chance adds to a cooldown.
     #[expect(clippy::cast_possible_truncation, reason = "chance needs no more digits")]
-    pub(super) fn stretch(&self, sample: f64) -> f32 {
+    pub(crate) fn stretch(&self, sample: f64) -> f32 {
         (self.jitter * sample) as f32
     }
 
@@ -91,7 +91,7 @@ impl Rules {
     }
 
     /// Returns the hint within its ceiling; a hint of zero is none.
-    pub(super) fn usable(&self, hint: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn usable(&self, hint: Option<Duration>) -> Option<Duration> {
         hint.map(|hint| hint.min(self.max_retry_after)).filter(|hint| !hint.is_zero())
     }
 }

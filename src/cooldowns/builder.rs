@@ -91,6 +91,8 @@ impl CooldownsBuilder {
             waiters: Waiters::new(),
             lines: Lines::new(),
             watch: Watch::new(self.observer),
+            #[cfg(feature = "redis")]
+            fleet: crate::fleet::Link::default(),
         };
         Cooldowns { shared: Arc::new(shared) }
     }

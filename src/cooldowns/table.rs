@@ -35,7 +35,9 @@ use super::cell::{Cell, Locked, Notice};
 use super::changes::Changes;
 use super::map::Map;
 use super::trigger::Trigger;
-use crate::cooldown::{Cooldown, Effect, Ending, Event, Phase, Record, Role, Rules, Standing};
+use crate::cooldown::{
+    Cooldown, Effect, Ending, Event, Phase, Record, Role, Rules, Standing, Word,
+};
 use crate::moment::Moment;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::upstream::{Draft, Upstream};
@@ -169,6 +171,7 @@ impl Table {
     }
 
     /// Decides under the entry's lock.
+    #[allow(dead_code, reason = "a table in a fleet asks by more than itself")]
     pub(crate) fn ask(
         &self,
         upstream: &Upstream,
@@ -177,14 +180,28 @@ impl Table {
         rules: &Rules,
         changes: &mut Changes,
     ) -> Admission {
+        self.ask_by(upstream, generation, now, rules, changes, |_| Event::Asked)
+    }
+
+    /// Decides under the entry's lock, by the event that asking is in that state.
+    pub(crate) fn ask_by(
+        &self,
+        upstream: &Upstream,
+        generation: u64,
+        now: Moment,
+        rules: &Rules,
+        changes: &mut Changes,
+        asks: impl Fn(&Cooldown) -> Event,
+    ) -> Admission {
         let free = Admission::Admitted { generation, role: Role::Free };
         while let Some(entry) = self.map.get(upstream) {
             let Some(mut locked) = entry.lock() else {
                 continue;
             };
             let state = locked.get();
-            let (next, effect) = state.on(Event::Asked, now, rules, self.forget_after);
-            self.note(changes, upstream, state, (&Event::Asked, next, effect), now);
+            let event = asks(&state);
+            let (next, effect) = state.on(event, now, rules, self.forget_after);
+            self.note(changes, upstream, state, (&event, next, effect), now);
             self.write(&entry, &mut locked, next);
             match effect {
                 Effect::Admit(role @ (Role::Probe(_) | Role::Place)) => {
@@ -207,6 +224,7 @@ impl Table {
     }
 
     /// Takes in how a call ended that was admitted in that generation and role.
+    #[allow(dead_code, reason = "a table in a fleet tells how it met the verdict")]
     pub(crate) fn settle(
         &self,
         upstream: &Upstream,
@@ -216,11 +234,41 @@ impl Table {
         rules: &Rules,
         changes: &mut Changes,
     ) {
+        self.settle_before(upstream, admitted, ending, now, rules, changes, |_, _| {});
+    }
+
+    /// The same; tells how the verdict stands to the state that it meets.
+    #[expect(clippy::too_many_arguments, reason = "a step, and who watches it")]
+    pub(crate) fn settle_before(
+        &self,
+        upstream: &Upstream,
+        admitted: (u64, Role),
+        ending: Ending,
+        now: Moment,
+        rules: &Rules,
+        changes: &mut Changes,
+        mut meets: impl FnMut(&Cooldown, Standing),
+    ) {
         let (generation, role) = admitted;
-        self.apply(upstream, now, rules, changes, |entry_generation| {
-            let stale = generation < entry_generation;
-            Event::Settled(Standing { stale, role }, ending)
+        self.apply(upstream, now, rules, changes, |state| {
+            let standing = Standing { stale: generation < state.generation, role };
+            meets(state, standing);
+            Some(Event::Settled(standing, ending))
         });
+    }
+
+    /// Takes in what the fleet says, if it has anything to say to that state.
+    #[allow(dead_code, reason = "only a fleet speaks")]
+    pub(crate) fn hear(
+        &self,
+        upstream: &Upstream,
+        now: Moment,
+        changes: &mut Changes,
+        word: impl FnMut(&Cooldown) -> Option<Word>,
+    ) {
+        let mut word = word;
+        let rules = Rules::default();
+        self.apply(upstream, now, &rules, changes, |state| word(state).map(Event::Fleet));
     }
 
     /// Cools an upstream by hand.
@@ -231,7 +279,7 @@ impl Table {
         now: Moment,
         changes: &mut Changes,
     ) {
-        self.apply(upstream, now, &Rules::default(), changes, |_| Event::Cooled(wait));
+        self.apply(upstream, now, &Rules::default(), changes, |_| Some(Event::Cooled(wait)));
     }
 
     /// Remembers what was written down of an upstream.
@@ -243,7 +291,7 @@ impl Table {
         now: Moment,
         changes: &mut Changes,
     ) {
-        self.apply(upstream, now, &Rules::default(), changes, |_| Event::Restored(record));
+        self.apply(upstream, now, &Rules::default(), changes, |_| Some(Event::Restored(record)));
     }
 
     /// Forgets an upstream, whatever its state.
@@ -290,12 +338,14 @@ impl Table {
         now: Moment,
         rules: &Rules,
         changes: &mut Changes,
-        event: impl Fn(u64) -> Event,
+        mut event: impl FnMut(&Cooldown) -> Option<Event>,
     ) {
         loop {
             let Some(entry) = self.map.get(upstream) else {
                 // Nothing is stale where nothing is known.
-                let event = event(0);
+                let Some(event) = event(&Cooldown::CLEAR) else {
+                    return;
+                };
                 let (next, effect) = Cooldown::CLEAR.on(event, now, rules, self.forget_after);
                 if effect != Effect::Outdate || self.track(upstream, event, next, now, changes) {
                     return;
@@ -306,7 +356,9 @@ impl Table {
                 continue;
             };
             let state = locked.get();
-            let event = event(state.generation);
+            let Some(event) = event(&state) else {
+                return;
+            };
             let (next, effect) = state.on(event, now, rules, self.forget_after);
             self.note(changes, upstream, state, (&event, next, effect), now);
             self.write(&entry, &mut locked, next);

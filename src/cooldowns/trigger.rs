@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::cooldown::{Effect, Ending, Event};
+use crate::cooldown::{Effect, Ending, Event, Word};
 
 /// What brought a change about.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -18,7 +18,10 @@ pub enum Trigger {
     Cleared,
     /// It was remembered from a snapshot.
     Restored,
-    /// The cooldown had run out, and a call was sent to see.
+    /// Another process of the fleet brought it about.
+    Heard,
+    /// The cooldown had run out, and a call was sent to see. In a fleet: it had run
+    /// out here, and a call of some process is sent.
     ProbeSent,
     /// A call was answered well: the probe's, or one while reopening.
     Succeeded,
@@ -49,6 +52,10 @@ impl Trigger {
             Event::Settled(_, Ending::Dropped) => Self::Dropped,
             Event::Cooled(_) => Self::Cooled,
             Event::Restored(_) => Self::Restored,
+            Event::Fleet(Word::Heard(_)) => Self::Heard,
+            Event::Fleet(Word::Wanted(_) | Word::Given | Word::Room(_) | Word::Yielded) => {
+                Self::ProbeSent
+            }
         }
     }
 
@@ -60,6 +67,7 @@ impl Trigger {
             Self::Cooled => "cooled",
             Self::Cleared => "cleared",
             Self::Restored => "restored",
+            Self::Heard => "heard",
             Self::ProbeSent => "probe sent",
             Self::Succeeded => "succeeded",
             Self::Neutral => "neutral",

@@ -1,0 +1,66 @@
+//! The fleet's task: connects, goes on until something fails, leaves Redis alone for
+//! a while, and connects again.
+
+use std::sync::Arc;
+
+use redis::ConnectionInfo;
+use tokio::time::sleep;
+
+use super::link::Stage;
+use super::pace::Pace;
+use super::server::{Failure, Keys, Server};
+use super::session::{End, Session};
+use super::status::Status;
+use crate::ambient;
+use crate::cooldowns::WeakCooldowns;
+
+/// A table in a fleet; leaves it when dropped.
+pub(super) struct Member {
+    pub(super) table: WeakCooldowns,
+    pub(super) at: ConnectionInfo,
+    pub(super) keys: Keys,
+    pub(super) me: Arc<str>,
+    pub(super) status: Arc<Status>,
+}
+
+impl Member {
+    /// Keeps the table in step for as long as anybody else holds it.
+    pub(super) async fn drive(self) {
+        let mut pace = Pace::default();
+        let mut epoch = String::new();
+        loop {
+            let end = match self.connect().await {
+                Ok((server, pushes)) => {
+                    let (table, me) = (self.table.clone(), Arc::clone(&self.me));
+                    let session = Session::new(table, &self.status, me, server, pushes, &mut epoch);
+                    session.run(|| pace.is_well()).await
+                }
+                Err(failure) => failure.into(),
+            };
+            let End::Trouble(trouble, why) = end else {
+                return;
+            };
+            {
+                let Some(table) = self.table.upgrade() else {
+                    return;
+                };
+                table.link().enter(Stage::Away);
+            }
+            self.status.lost(&why);
+            sleep(pace.after(trouble, ambient::sample())).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<(Server, super::server::Pushes), Failure> {
+        Server::connect(&self.at, self.keys.clone(), Arc::clone(&self.me)).await
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(table) = self.table.upgrade() {
+            table.link().leave();
+        }
+        self.status.left();
+    }
+}

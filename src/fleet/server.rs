@@ -1,0 +1,154 @@
+//! The connection to Redis, and the words in which it is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, Script};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::bulletin::VERSION;
+use super::pace::Trouble;
+use super::script;
+
+/// How long Redis may take to connect, and to answer.
+///
+/// A slow one is slow to tell, and still worth hearing; one that takes longer than
+/// this is taken for gone.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many entries are read at once.
+///
+/// A script that reads more would keep Redis from others for longer than a
+/// millisecond or so.
+const PAGE: u32 = 250;
+
+/// What a fleet's processes have in common in Redis: a namespace of keys. They share
+/// a hash tag, so that they stand in one slot of a cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    entry: String,
+    index: String,
+    epoch: String,
+    pub(super) news: String,
+}
+
+impl Keys {
+    pub(super) fn of(namespace: &str) -> Self {
+        let key = |name: &str| format!("{{{namespace}}}:{name}");
+        Self { entry: key("u:"), index: key("index"), epoch: key("epoch"), news: key("news") }
+    }
+}
+
+/// What Redis tells by itself.
+pub(super) type Pushes = UnboundedReceiver<PushInfo>;
+
+/// Redis, as a process reaches it.
+#[derive(Clone)]
+pub(super) struct Server {
+    connection: MultiplexedConnection,
+    apply: Arc<Script>,
+    read: Arc<Script>,
+    keys: Keys,
+    /// This process's name.
+    me: Arc<str>,
+}
+
+/// What Redis answers to events: how it stands with the upstream, and what followed
+/// from each.
+pub(super) type Answer = Result<Vec<Vec<u8>>, Failure>;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Failure {
+    /// What stands in Redis for this upstream cannot be read.
+    Bad(String),
+    /// Redis itself.
+    Redis(Trouble, String),
+}
+
+/// A page of all that the fleet knows.
+pub(super) struct Page {
+    pub(super) next: u64,
+    pub(super) epoch: String,
+    /// The number of the newest change as the page was read.
+    pub(super) number: u64,
+    pub(super) bulletins: Vec<String>,
+}
+
+impl Server {
+    /// Connects, and listens to the news.
+    pub(super) async fn connect(
+        at: &ConnectionInfo,
+        keys: Keys,
+        me: Arc<str>,
+    ) -> Result<(Self, Pushes), Failure> {
+        // One connection for both: the news come by push, between the answers.
+        let settings = at.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(at.clone().set_redis_settings(settings)).map_err(failure)?;
+        let (sender, pushes) = tokio::sync::mpsc::unbounded_channel();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_push_sender(sender);
+        let mut connection =
+            client.get_multiplexed_async_connection_with_config(&config).await.map_err(failure)?;
+        connection.subscribe(&keys.news).await.map_err(failure)?;
+        let (apply, read) = (Script::new(script::APPLY), Script::new(script::READ));
+        let server = Self { connection, apply: Arc::new(apply), read: Arc::new(read), keys, me };
+        Ok((server, pushes))
+    }
+
+    /// Tells events of one upstream, in their order.
+    pub(super) async fn apply(mut self, name: String, events: Vec<String>) -> Answer {
+        let mut call = self.apply.prepare_invoke();
+        call.key(format!("{}{name}", self.keys.entry)).key(&self.keys.index).key(&self.keys.epoch);
+        call.arg(VERSION).arg(&self.keys.news).arg(name).arg(&*self.me).arg(fresh_epoch(&self.me));
+        for event in events {
+            call.arg(event);
+        }
+        call.invoke_async(&mut self.connection).await.map_err(failure)
+    }
+
+    /// Reads a page, from that cursor on; the first and the one after the last are zero.
+    pub(super) async fn read(&mut self, cursor: u64) -> Result<Page, Failure> {
+        let mut call = self.read.prepare_invoke();
+        call.key(&self.keys.index).key(&self.keys.epoch);
+        call.arg(VERSION).arg(cursor).arg(PAGE).arg(&self.keys.entry).arg(fresh_epoch(&self.me));
+        let lines: Vec<Vec<u8>> = call.invoke_async(&mut self.connection).await.map_err(failure)?;
+        let mut lines = lines.into_iter().map(|line| String::from_utf8_lossy(&line).into_owned());
+        page(&mut lines).ok_or_else(|| {
+            let what = "redis does not answer as its script would".to_owned();
+            Failure::Redis(Trouble::Unusable, what)
+        })
+    }
+}
+
+fn page(lines: &mut impl Iterator<Item = String>) -> Option<Page> {
+    let next = lines.next()?.parse().ok()?;
+    let head = lines.next()?;
+    let mut head = head.split(' ');
+    let epoch = head.next()?.to_owned();
+    let number = head.next()?.parse().ok()?;
+    Some(Page { next, epoch, number, bulletins: lines.collect() })
+}
+
+/// Names an epoch, should there be none: nobody else has named one so.
+fn fresh_epoch(me: &str) -> String {
+    format!("{me}-{:016x}", crate::ambient::random())
+}
+
+/// Names this process: nobody else is called so.
+pub(super) fn name_process() -> Arc<str> {
+    let random = crate::ambient::random;
+    format!("{:016x}{:016x}", random(), random()).into()
+}
+
+fn failure(error: redis::RedisError) -> Failure {
+    if error.code() == Some("BADDATA") {
+        return Failure::Bad(error.detail().unwrap_or("garbage").to_owned());
+    }
+    let is_unreached = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
+    let trouble = if is_unreached { Trouble::Unreached } else { Trouble::Unusable };
+    Failure::Redis(trouble, error.to_string())
+}
