@@ -29,6 +29,7 @@ mod drive;
 mod event;
 mod link;
 mod name;
+mod numbers;
 mod pace;
 mod script;
 mod server;

@@ -13,6 +13,9 @@ use crate::moment::Moment;
 /// The version of what is written.
 pub(super) const VERSION: &str = "1";
 
+/// Stands where there is nothing.
+const NONE: &str = "-";
+
 /// The longest cooldown that is believed: a year and a day.
 const LONGEST: u64 = 367 * 24 * 3600 * 1_000_000;
 
@@ -89,11 +92,14 @@ impl<'a> Bulletin<'a> {
             ends: next()?.parse().ok()?,
             began: next()?.parse().ok()?,
             rung: next()?.parse().ok()?,
-            status: match optional(next()?)? {
-                None => None,
-                Some(status) => Some(StatusCode::from_u16(u16::try_from(status).ok()?).ok()?),
+            status: match next()? {
+                NONE => None,
+                status => Some(StatusCode::from_u16(status.parse().ok()?).ok()?),
             },
-            hint: optional(next()?)?.map(Duration::from_micros),
+            hint: match next()? {
+                NONE => None,
+                hint => Some(Duration::from_micros(hint.parse().ok()?)),
+            },
             by_hand: next()? == "1",
             generation: next()?.parse().ok()?,
             width: {
@@ -146,14 +152,6 @@ impl<'a> Bulletin<'a> {
             Some(ahead) => here.after(Duration::from_micros(ahead)),
             None => here.before(Duration::from_micros(self.now.saturating_sub(at))),
         }
-    }
-}
-
-/// Reads a number, or the sign that there is none.
-fn optional(word: &str) -> Option<Option<u64>> {
-    match word {
-        "-" => Some(None),
-        number => number.parse().ok().map(Some),
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, Script};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, RedisError, Script,
+};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::bulletin::VERSION;
@@ -85,15 +87,18 @@ impl Server {
     ) -> Result<(Self, Pushes), Failure> {
         // One connection for both: the news come by push, between the answers.
         let settings = at.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(at.clone().set_redis_settings(settings)).map_err(failure)?;
+        let client = Client::open(at.clone().set_redis_settings(settings))
+            .map_err(|error| failure(&error))?;
         let (sender, pushes) = tokio::sync::mpsc::unbounded_channel();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(sender);
-        let mut connection =
-            client.get_multiplexed_async_connection_with_config(&config).await.map_err(failure)?;
-        connection.subscribe(&keys.news).await.map_err(failure)?;
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|error| failure(&error))?;
+        connection.subscribe(&keys.news).await.map_err(|error| failure(&error))?;
         let (apply, read) = (Script::new(script::APPLY), Script::new(script::READ));
         let server = Self { connection, apply: Arc::new(apply), read: Arc::new(read), keys, me };
         Ok((server, pushes))
@@ -107,7 +112,7 @@ impl Server {
         for event in events {
             call.arg(event);
         }
-        call.invoke_async(&mut self.connection).await.map_err(failure)
+        call.invoke_async(&mut self.connection).await.map_err(|error| failure(&error))
     }
 
     /// Reads a page, from that cursor on; the first and the one after the last are zero.
@@ -115,7 +120,8 @@ impl Server {
         let mut call = self.read.prepare_invoke();
         call.key(&self.keys.index).key(&self.keys.epoch);
         call.arg(VERSION).arg(cursor).arg(PAGE).arg(&self.keys.entry).arg(fresh_epoch(&self.me));
-        let lines: Vec<Vec<u8>> = call.invoke_async(&mut self.connection).await.map_err(failure)?;
+        let lines: Vec<Vec<u8>> =
+            call.invoke_async(&mut self.connection).await.map_err(|error| failure(&error))?;
         let mut lines = lines.into_iter().map(|line| String::from_utf8_lossy(&line).into_owned());
         page(&mut lines).ok_or_else(|| {
             let what = "redis does not answer as its script would".to_owned();
@@ -144,7 +150,7 @@ pub(super) fn name_process() -> Arc<str> {
     format!("{:016x}{:016x}", random(), random()).into()
 }
 
-fn failure(error: redis::RedisError) -> Failure {
+fn failure(error: &RedisError) -> Failure {
     if error.code() == Some("BADDATA") {
         return Failure::Bad(error.detail().unwrap_or("garbage").to_owned());
     }

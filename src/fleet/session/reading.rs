@@ -1,0 +1,94 @@
+//! All that the fleet knows, read at once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::super::bulletin::{Bulletin, Phase as Heard};
+use super::super::name;
+use super::super::pace::Trouble;
+use super::{End, Session};
+use crate::cooldowns::Cooldowns;
+use crate::moment::Moment;
+use crate::upstream::Upstream;
+
+/// How much later a cooldown must end here than in the fleet to be told of.
+///
+/// What is heard ends here as much later as it took to come.
+const LATER: Duration = Duration::from_millis(500);
+
+/// What a full read has told: the rungs, and the ends of the cooldowns.
+type Told = HashMap<Upstream, (u32, Moment)>;
+
+impl Session<'_> {
+    /// Reads all that the fleet knows, and tells it what only this table knows.
+    pub(super) async fn read_all(&mut self, table: &Cooldowns) -> Result<(), End> {
+        let mut before = table.link().heard_of();
+        let mut told = Told::new();
+        let mut cursor = 0;
+        let mut first: Option<(String, u64)> = None;
+        loop {
+            let page = self.server.read(cursor).await?;
+            let (epoch, _) = first.get_or_insert_with(|| (page.epoch.clone(), page.number));
+            if *epoch != page.epoch {
+                return Err(End::Trouble(Trouble::Lost, "redis has lost what it knew".to_owned()));
+            }
+            if *self.epoch != page.epoch {
+                self.epoch.clone_from(&page.epoch);
+                table.link().begin_anew();
+                // What another Redis knew is not forgotten because this one does not.
+                before.clear();
+            }
+            for text in &page.bulletins {
+                match Bulletin::read(text) {
+                    Some(bulletin) if bulletin.phase == Heard::Bad => {
+                        self.status.ignore(&format!("{}, of {}", bulletin.by, bulletin.name));
+                    }
+                    Some(bulletin) => {
+                        self.hear(table, &bulletin);
+                        if let Some(upstream) = name::read(bulletin.name) {
+                            let ends = bulletin.ends(table.moment_now());
+                            told.insert(upstream, (bulletin.rung, ends));
+                        }
+                    }
+                    None => self.status.ignore("garbage where an upstream should be"),
+                }
+            }
+            cursor = page.next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        let number = first.map_or(0, |(_, number)| number);
+        self.numbers.all_up_to(number);
+        forget_gone(table, before, &told, number);
+        tell_all(table, &told);
+        Ok(())
+    }
+}
+
+/// Forgets what the fleet has forgotten: what was heard of before, and was not
+/// there any more.
+fn forget_gone(table: &Cooldowns, before: Vec<(Upstream, u64)>, told: &Told, number: u64) {
+    for (upstream, heard) in before {
+        if heard <= number && !told.contains_key(&upstream) {
+            table.hear(&upstream, |state, now| table.link().gone(&upstream, state, heard, now));
+        }
+    }
+}
+
+/// Tells the fleet of cooldowns that end later here, and of higher rungs.
+fn tell_all(table: &Cooldowns, told: &Told) {
+    let now = table.moment_now();
+    for (upstream, state) in table.known(now) {
+        let is_news = match told.get(&upstream) {
+            None => state.is_cooling(now) || state.cause.rung > 0,
+            Some(&(rung, ends)) => {
+                let ends_later = state.is_cooling(now) && state.ends > ends.after(LATER);
+                ends_later || state.cause.rung > rung
+            }
+        };
+        if is_news {
+            table.tell_known(&upstream, state.record());
+        }
+    }
+}
