@@ -48,10 +48,13 @@ end
 
 local changes, by, is_wanted = 0, '-', false
 
--- Notes a change that people hear of.
+-- Notes a change that people hear of. All of one call are told at once, by one number:
+-- so nobody who hears of all misses one.
 local function note(word)
+    if changes == 0 then
+        number = number + 1
+    end
     changes, by = changes + 1, word
-    number = number + 1
     entry.number = number
 end
 
