@@ -82,12 +82,11 @@ impl Link {
         self.held().shares.get(upstream).map_or(0, |share| share.generation)
     }
 
-    /// Returns what it is to a state that the fleet has forgotten the upstream, of
+    /// Returns what it is to a table that the fleet has forgotten the upstream, of
     /// which it told that number last. The entry's lock is held.
     pub(in super::super) fn gone(
         &self,
         upstream: &Upstream,
-        state: &Cooldown,
         number: u64,
         now: Moment,
     ) -> Option<Word> {
@@ -98,7 +97,7 @@ impl Link {
             return None;
         }
         share.claim = Claim::None;
-        let (cause, began, ends) = (state.cause, now, now);
+        let (cause, began, ends) = (Cooldown::CLEAR.cause, now, now);
         let standing = Told::Clear { by_hand: false };
         Some(Word::Heard(News { standing, cause, began, ends, by_hand: false, outdates: false }))
     }

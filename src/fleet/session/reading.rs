@@ -71,7 +71,7 @@ impl Session<'_> {
 fn forget_gone(table: &Cooldowns, before: Vec<(Upstream, u64)>, told: &Told, number: u64) {
     for (upstream, heard) in before {
         if heard <= number && !told.contains_key(&upstream) {
-            table.hear(&upstream, |state, now| table.link().gone(&upstream, state, heard, now));
+            table.hear(&upstream, |_, now| table.link().gone(&upstream, heard, now));
         }
     }
 }
