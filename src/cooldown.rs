@@ -408,5 +408,14 @@ impl Cooldown {
     }
 }
 
+#[cfg(all(test, feature = "redis"))]
+impl Cooldown {
+    /// When the last refusal was heard, the share added to each wait, and the newest
+    /// probe, for the suite that holds another machine to this one.
+    pub(crate) fn inner(&self) -> (Moment, f32, u32) {
+        (self.began, self.stretch, self.probe)
+    }
+}
+
 #[cfg(test)]
 mod tests;
