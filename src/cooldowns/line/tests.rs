@@ -152,6 +152,16 @@ fn a_cooldown_is_told_once_to_those_whose_time_is_up_before_its_end() {
 }
 
 #[test]
+fn whose_time_is_up_as_the_cooldown_ends_is_not_doomed() {
+    let mut world = World::of(2);
+    let end = world.at(3600);
+
+    world.change(|queue, wakers| queue.cooling(end, wakers));
+
+    assert!(!world.come(2, 0).is_doomed);
+}
+
+#[test]
 fn another_cooldown_with_the_same_end_is_told_as_well() {
     let mut world = World::of(2);
     let late = world.at(3601);
@@ -201,6 +211,66 @@ fn those_in_front_look_every_second_and_those_far_behind_seldom() {
     for (ticket, late) in [(2, 1), (256, 1), (257, 2), (1000, 4)] {
         assert_eq!(world.come(ticket, 0).look_at, world.at(60 + late), "{ticket}");
     }
+}
+
+#[test]
+fn when_all_are_called_those_far_behind_look_at_once_as_well() {
+    let mut world = World::of(1000);
+    let at = world.at(60);
+    world.queue.expect(1, at);
+
+    world.come(2, 61);
+
+    assert_eq!(world.told()[999], 1, "the last is called too");
+    assert_eq!(world.come(1000, 61).look_at, world.at(62));
+}
+
+#[test]
+fn the_first_alone_is_let_go_and_only_where_there_is_room() {
+    let mut world = World::of(2);
+    let lapses = world.at(30);
+
+    assert!(world.queue.let_go(2, lapses).is_none());
+    assert!(world.queue.let_go(1, lapses).is_some());
+    world.leave(1, 0);
+    assert!(world.queue.let_go(2, lapses).is_none(), "one may be out, and is");
+}
+
+#[test]
+fn one_that_arrives_is_let_in_where_nobody_waits_and_there_is_room() {
+    let mut world = World::of(1);
+    let lapses = world.at(30);
+
+    assert!(world.queue.let_in(lapses).is_none(), "somebody waits");
+    world.leave(1, 0);
+    assert!(world.queue.let_in(lapses).is_some());
+    assert!(world.queue.let_in(lapses).is_none(), "one may be out, and is");
+}
+
+#[test]
+fn a_line_is_over_when_nobody_has_a_ticket_and_no_call_is_out() {
+    let mut world = World::of(1);
+    let lapses = world.at(30);
+    assert!(!world.queue.is_over());
+
+    let held = world.queue.let_go(1, lapses).unwrap();
+    world.leave(1, 0);
+    assert!(!world.queue.is_over(), "a call is out");
+    world.queue.window.retire(held);
+
+    assert!(world.queue.is_over());
+}
+
+#[test]
+fn a_line_is_idle_when_nobody_has_a_ticket_and_it_has_outgrown_a_reopening_upstream() {
+    let mut world = World::of(1);
+    world.queue.window.learn(1, 5);
+    assert!(!world.queue.is_idle(4), "somebody waits");
+
+    world.leave(1, 0);
+
+    assert!(world.queue.is_idle(4));
+    assert!(!world.queue.is_idle(5));
 }
 
 #[test]
