@@ -23,6 +23,9 @@ const SCRIPT: [(Duration, Scene); 4] = [
     (Duration::from_secs(14), Scene::WorkerBack),
 ];
 
+/// How long the worker's return waits for a cooldown, of which it can learn then.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Where the script is.
 pub(crate) struct Script {
     next: usize,
@@ -46,16 +49,19 @@ impl Script {
         show: &mut Show,
     ) -> io::Result<()> {
         self.look(now, teams, show);
-        let Some((_, scene)) = SCRIPT.get(self.next).filter(|(at, _)| now >= *at) else {
+        let Some((at, scene)) = SCRIPT.get(self.next).filter(|(at, _)| now >= *at) else {
             return Ok(());
         };
+        if *scene == Scene::WorkerBack && !is_cooling(teams) && now < at.saturating_add(PATIENCE) {
+            return Ok(());
+        }
         self.next = self.next.saturating_add(1);
         let name = self.victim.saturating_add(1);
         match (scene, redis.as_mut()) {
             (Scene::RedisKilled, Some(redis)) => {
                 redis.kill()?;
                 for team in teams.iter().filter(|team| team.is_fleet()) {
-                    show.turn(team, true);
+                    show.turn(now, team, true);
                 }
                 show.mark(now, "redis killed: each goes by its own table");
             }
@@ -89,7 +95,7 @@ impl Script {
             return;
         };
         self.waits_since = None;
-        show.turn(team, false);
+        show.turn(now, team, false);
         let after = now.saturating_sub(since).as_millis();
         let left = team.report(self.victim).unwrap_or_default().left.as_millis();
         let knows = match (scene, left) {
@@ -99,4 +105,10 @@ impl Script {
         };
         show.mark(now, &format!("all in step, {after} ms later{knows}"));
     }
+}
+
+/// Returns whether there is a while to wait, as the first worker knows.
+fn is_cooling(teams: &[Team]) -> bool {
+    let report = teams.first().and_then(|team| team.report(0));
+    report.is_some_and(|report| report.left > Duration::from_millis(500))
 }

@@ -26,9 +26,10 @@ struct Sums {
     is_apart: bool,
 }
 
-/// What became of a team's calls, and how often its upstream had enough.
+/// What became of a team's calls in some time, and how often its upstream had enough.
 #[derive(Clone, Copy, Default)]
 struct Met {
+    lasting: Duration,
     tally: Tally,
     shut: u64,
 }
@@ -86,31 +87,31 @@ impl Show {
     }
 
     /// From now on the fleet is in step, or is not.
-    pub(crate) fn turn(&mut self, fleet: &Team, is_apart: bool) {
-        self.sums.turn(met(fleet), is_apart);
+    pub(crate) fn turn(&mut self, now: Duration, fleet: &Team, is_apart: bool) {
+        self.sums.turn(met(fleet, now), is_apart);
     }
 
     /// Writes the sums.
     pub(crate) fn sum_up(&mut self, now: Duration, teams: &[Team]) {
         let mut table = format!(
-            "\nafter {:.1} s\n{:<26}{:>6}{:>10}{:>9}{:>9}{:>12}{:>10}\n",
+            "\nafter {:.1} s\n{:<23}{:>7}{:>7}{:>10}{:>9}{:>9}{:>10}\n",
             now.as_secs_f64(),
             "",
+            "time",
             "sent",
             "answered",
             "refused",
             "used up",
-            "429s a time",
-            "held back"
+            "each time",
         );
         for team in teams {
             if team.is_fleet() {
-                self.sums.turn(met(team), false);
+                self.sums.turn(met(team, now), false);
                 let Sums { in_step, apart, .. } = self.sums;
-                table.push_str(&row("the fleet, by one table", in_step));
+                table.push_str(&row("the fleet", in_step));
                 table.push_str(&row("the fleet, Redis away", apart));
             } else {
-                table.push_str(&row("without a fleet", met(team)));
+                table.push_str(&row("without a fleet", met(team, now)));
             }
         }
         table.push_str(
@@ -124,23 +125,28 @@ impl Show {
 impl Sums {
     fn turn(&mut self, met: Met, is_apart: bool) {
         let sum = if self.is_apart { &mut self.apart } else { &mut self.in_step };
-        sum.tally = sum.tally.plus(met.tally.since(self.before.tally));
-        let shut = met.shut.saturating_sub(self.before.shut);
-        sum.shut = sum.shut.saturating_add(shut);
+        let Met { lasting, tally, shut } = self.before;
+        sum.lasting = sum.lasting.saturating_add(met.lasting.saturating_sub(lasting));
+        sum.tally = sum.tally.plus(met.tally.since(tally));
+        sum.shut = sum.shut.saturating_add(met.shut.saturating_sub(shut));
         (self.before, self.is_apart) = (met, is_apart);
     }
 }
 
-fn met(team: &Team) -> Met {
-    let tally = team.tallies().into_iter().fold(Tally::default(), Tally::plus);
-    Met { tally, shut: team.site.shut() }
+/// What a team has met so far.
+fn met(team: &Team, lasting: Duration) -> Met {
+    Met { lasting, tally: together(team), shut: team.site.shut() }
+}
+
+fn together(team: &Team) -> Tally {
+    team.tallies().into_iter().fold(Tally::default(), Tally::plus)
 }
 
 /// The tallies that a line shows: the first team's one by one, and the other's as one.
 fn shown(teams: &[Team]) -> Vec<Tally> {
     let mut teams = teams.iter();
     let mut shown = teams.next().map_or_else(Vec::new, Team::tallies);
-    shown.extend(teams.map(|team| met(team).tally));
+    shown.extend(teams.map(together));
     shown
 }
 
@@ -159,10 +165,11 @@ fn heads(teams: &[Team]) -> String {
 }
 
 fn row(name: &str, met: Met) -> String {
-    let Met { tally: Tally { sent, refused, rejected }, shut } = met;
+    let Met { lasting, tally: Tally { sent, refused, .. }, shut } = met;
+    let seconds = lasting.as_secs_f64();
     let answered = sent.saturating_sub(refused);
     let each = if shut == 0 { "-".to_owned() } else { format!("{:.1}", share(refused, shut)) };
-    format!("{name:<26}{sent:>6}{answered:>10}{refused:>9}{shut:>9}{each:>12}{rejected:>10}\n")
+    format!("{name:<23}{seconds:>5.1} s{sent:>7}{answered:>10}{refused:>9}{shut:>9}{each:>10}\n")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small numbers, for people")]
