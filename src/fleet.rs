@@ -44,8 +44,9 @@ use tokio::task::JoinHandle;
 pub use self::builder::{FleetBuilder, FleetError};
 pub(crate) use self::event::Policy;
 pub(crate) use self::link::Link;
+use self::link::Member;
 use self::status::Status;
-use crate::cooldowns::Cooldowns;
+use crate::cooldowns::{Cooldowns, WeakCooldowns};
 
 /// Keeps a table of cooldowns in step with those of other processes, through Redis or
 /// Valkey.
@@ -88,6 +89,8 @@ use crate::cooldowns::Cooldowns;
 pub struct Fleet {
     status: Arc<Status>,
     task: JoinHandle<()>,
+    member: Member,
+    table: WeakCooldowns,
 }
 
 impl Fleet {
@@ -142,5 +145,8 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         self.task.abort();
+        if let Some(table) = self.table.upgrade() {
+            table.link().leave(self.member);
+        }
     }
 }

@@ -8,7 +8,7 @@ use redis::{ConnectionInfo, RedisResult};
 use tokio::runtime::Handle;
 
 use super::Fleet;
-use super::drive::Member;
+use super::drive::Driver;
 use super::server::{Keys, name_process};
 use super::status::Status;
 use crate::cooldowns::Cooldowns;
@@ -65,19 +65,18 @@ impl FleetBuilder {
     pub fn join(self, cooldowns: &Cooldowns) -> Result<Fleet, FleetError> {
         let at = self.at.map_err(FleetError::Address)?;
         let runtime = Handle::try_current().map_err(|_| FleetError::Runtime)?;
-        if !cooldowns.link().join(self.lease_wait) {
-            return Err(FleetError::Joined);
-        }
+        let member = cooldowns.link().join(self.lease_wait).ok_or(FleetError::Joined)?;
         let status = Arc::new(Status::new());
-        let member = Member {
+        let driver = Driver {
+            member,
             table: cooldowns.downgrade(),
             at,
             keys: Keys::of(&self.namespace),
             me: name_process(),
             status: Arc::clone(&status),
         };
-        let task = runtime.spawn(member.drive());
-        Ok(Fleet { status, task })
+        let task = runtime.spawn(driver.drive());
+        Ok(Fleet { status, task, member, table: cooldowns.downgrade() })
     }
 }
 

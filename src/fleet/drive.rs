@@ -2,11 +2,12 @@
 //! a while, and connects again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::ConnectionInfo;
 use tokio::time::sleep;
 
-use super::link::Stage;
+use super::link::{Member, Stage};
 use super::pace::Pace;
 use super::server::{Failure, Keys, Server};
 use super::session::{End, Session};
@@ -14,8 +15,14 @@ use super::status::Status;
 use crate::ambient;
 use crate::cooldowns::WeakCooldowns;
 
+/// How long a table must have been in step for the breaker to forget what was before.
+///
+/// A Redis that comes and goes is not to be asked as if it were well each time.
+const WELL: Duration = Duration::from_secs(5);
+
 /// A table in a fleet; leaves it when dropped.
-pub(super) struct Member {
+pub(super) struct Driver {
+    pub(super) member: Member,
     pub(super) table: WeakCooldowns,
     pub(super) at: ConnectionInfo,
     pub(super) keys: Keys,
@@ -23,7 +30,7 @@ pub(super) struct Member {
     pub(super) status: Arc<Status>,
 }
 
-impl Member {
+impl Driver {
     /// Keeps the table in step for as long as anybody else holds it.
     pub(super) async fn drive(self) {
         let mut pace = Pace::default();
@@ -33,7 +40,11 @@ impl Member {
                 Ok((server, pushes)) => {
                     let (table, me) = (self.table.clone(), Arc::clone(&self.me));
                     let session = Session::new(table, &self.status, me, server, pushes, &mut epoch);
-                    session.run(|| pace.is_well()).await
+                    let (end, in_step) = session.run(self.member).await;
+                    if in_step >= WELL {
+                        pace.is_well();
+                    }
+                    end
                 }
                 Err(failure) => failure.into(),
             };
@@ -44,7 +55,7 @@ impl Member {
                 let Some(table) = self.table.upgrade() else {
                     return;
                 };
-                table.link().enter(Stage::Away);
+                table.link().enter(self.member, Stage::Away);
             }
             self.status.lost(&why);
             sleep(pace.after(trouble, ambient::sample())).await;
@@ -56,10 +67,10 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for Driver {
     fn drop(&mut self) {
         if let Some(table) = self.table.upgrade() {
-            table.link().leave();
+            table.link().leave(self.member);
         }
         self.status.left();
     }

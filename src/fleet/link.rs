@@ -44,6 +44,8 @@ pub(crate) struct Link {
 #[derive(Debug, Default)]
 struct Held {
     stage: Stage,
+    /// Who has joined last: one that has left says nothing any more.
+    member: Member,
     /// How long a call is held back at most while the fleet is asked for the lease.
     patience: Duration,
     outbox: VecDeque<Letter>,
@@ -51,6 +53,17 @@ struct Held {
     overrun: bool,
     shares: HashMap<Upstream, Share>,
 }
+
+impl Drop for Link {
+    /// The driver has nothing to do any more.
+    fn drop(&mut self) {
+        self.driver.wake();
+    }
+}
+
+/// One that has joined.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Member(u64);
 
 /// How far the table is in step with the fleet.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -106,33 +119,38 @@ impl Link {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins a fleet; says no where one is joined already.
-    pub(super) fn join(&self, patience: Duration) -> bool {
+    /// Joins a fleet; nothing where one is joined already.
+    pub(super) fn join(&self, patience: Duration) -> Option<Member> {
         let mut held = self.held();
         if held.stage != Stage::Apart {
-            return false;
+            return None;
         }
-        *held = Held { stage: Stage::Away, patience, ..Held::default() };
-        true
+        let member = Member(held.member.0.wrapping_add(1));
+        *held = Held { stage: Stage::Away, member, patience, ..Held::default() };
+        Some(member)
     }
 
-    pub(super) fn leave(&self) {
-        *self.held() = Held::default();
+    /// Leaves the fleet, unless that has been done.
+    pub(super) fn leave(&self, member: Member) {
+        let mut held = self.held();
+        if held.member == member {
+            *held = Held { member, ..Held::default() };
+        }
     }
 
     /// Goes on to that stage. Away, all claims mean nothing.
-    pub(super) fn enter(&self, stage: Stage) {
+    pub(super) fn enter(&self, member: Member, stage: Stage) {
         let mut held = self.held();
+        if held.member != member || held.stage == Stage::Apart {
+            return;
+        }
         held.stage = stage;
         if stage == Stage::Away {
             held.outbox.clear();
             held.overrun = false;
             for share in held.shares.values_mut() {
-                *share = Share {
-                    number: share.number,
-                    generation: share.generation,
-                    ..Share::default()
-                };
+                let Share { number, generation, .. } = *share;
+                *share = Share { number, generation, ..Share::default() };
             }
         }
     }

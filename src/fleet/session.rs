@@ -13,18 +13,21 @@ mod news;
 mod reading;
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
 use redis::PushInfo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::reading::Census;
 use super::event::{self, Event, What};
-use super::link::{Letter, Purpose, Stage};
+use super::link::{Letter, Member, Purpose, Stage};
 use super::name;
 use super::numbers::Numbers;
 use super::pace::Trouble;
@@ -77,6 +80,8 @@ pub(super) struct Session<'a> {
     /// Whose numbers were heard, the sessions before included.
     epoch: &'a mut String,
     numbers: Numbers,
+    /// What the fleet knows, and when what only this table knows is told.
+    census: Option<Census>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -121,27 +126,36 @@ impl<'a> Session<'a> {
             given: VecDeque::new(),
             epoch,
             numbers: Numbers::default(),
+            census: None,
             timer: Box::pin(sleep_until(ambient::later(ambient::now(), ambient::FAR))),
         }
     }
 
-    /// Goes on until the connection fails, or nobody holds the table any more.
-    /// `is_well` is called once the table is in step.
-    pub(super) async fn run(mut self, is_well: impl FnOnce()) -> End {
-        match self.go_on(is_well).await {
+    /// Goes on until the connection fails, or nobody holds the table any more. Returns
+    /// how long the table was in step as well.
+    pub(super) async fn run(mut self, member: Member) -> (End, Duration) {
+        let mut in_step = None;
+        let end = match self.go_on(member, &mut in_step).await {
             Ok(never) => match never {},
             Err(end) => end,
-        }
+        };
+        let since = |at| ambient::now().saturating_duration_since(at);
+        (end, in_step.map_or(Duration::ZERO, since))
     }
 
-    async fn go_on(&mut self, is_well: impl FnOnce()) -> Result<std::convert::Infallible, End> {
+    async fn go_on(
+        &mut self,
+        member: Member,
+        in_step: &mut Option<Instant>,
+    ) -> Result<Infallible, End> {
         let table = self.table()?;
-        table.link().enter(Stage::Reading);
+        table.link().enter(member, Stage::Reading);
         self.read_all(&table).await?;
-        table.link().enter(Stage::InStep);
+        table.link().enter(member, Stage::InStep);
         drop(table);
         self.status.reached();
-        is_well();
+        *in_step = Some(ambient::now());
+        self.set_timer();
         loop {
             let input = self.next().await;
             let table = self.table()?;
@@ -245,6 +259,9 @@ impl<'a> Session<'a> {
                 self.give_back(table, &upstream, event, event::Role::Probe(probe));
             }
         }
+        if let Some(census) = self.census.take_if(|census| now >= census.due) {
+            census.tell_rest(table);
+        }
         if self.numbers.due().is_some_and(|due| now >= due) {
             self.read_all(table).await?;
         }
@@ -253,7 +270,8 @@ impl<'a> Session<'a> {
 
     fn set_timer(&mut self) {
         let lapse = self.given.front().map(|(until, _)| *until);
-        let due = [lapse, self.numbers.due()].into_iter().flatten().min();
+        let census = self.census.as_ref().map(|census| census.due);
+        let due = [lapse, census, self.numbers.due()].into_iter().flatten().min();
         let due = due.unwrap_or_else(|| ambient::later(ambient::now(), ambient::FAR));
         if self.timer.deadline() != due {
             self.timer.as_mut().reset(due);

@@ -37,15 +37,16 @@ fn standing(stale: bool, role: Role) -> Standing {
 /// A link and the state of one upstream, as the table would have it.
 struct Scene {
     link: Link,
+    member: Member,
     state: Cooldown,
 }
 
 impl Scene {
     fn at(stage: Stage) -> Self {
         let link = Link::default();
-        assert!(link.join(PATIENCE));
-        link.enter(stage);
-        Self { link, state: Cooldown::CLEAR }
+        let member = link.join(PATIENCE).unwrap();
+        link.enter(member, stage);
+        Self { link, member, state: Cooldown::CLEAR }
     }
 
     /// In step, Cooling from 1 s to 61 s; told already.
@@ -144,10 +145,27 @@ fn role_of(what: What) -> event::Role {
 fn a_table_is_in_one_fleet_at_a_time() {
     let link = Link::default();
 
-    assert!(link.join(PATIENCE));
-    assert!(!link.join(PATIENCE));
-    link.leave();
-    assert!(link.join(PATIENCE));
+    let first = link.join(PATIENCE).unwrap();
+    assert_eq!(link.join(PATIENCE), None);
+    link.leave(first);
+    assert!(link.join(PATIENCE).is_some());
+}
+
+#[test]
+fn one_that_has_left_says_nothing_any_more() {
+    let link = Link::default();
+    let first = link.join(PATIENCE).unwrap();
+    link.leave(first);
+    link.enter(first, Stage::InStep);
+    assert_eq!(link.held().stage, Stage::Apart);
+
+    let second = link.join(PATIENCE).unwrap();
+    link.enter(first, Stage::InStep);
+    link.leave(first);
+
+    assert_eq!(link.held().stage, Stage::Away);
+    link.enter(second, Stage::InStep);
+    assert_eq!(link.held().stage, Stage::InStep);
 }
 
 #[test]
@@ -448,8 +466,8 @@ fn away_leases_mean_nothing_but_numbers_do() {
     scene.hears(&line(12, "cooling", 0, "-"), false, 61_000);
     scene.asks(61_000);
 
-    scene.link.enter(Stage::Away);
-    scene.link.enter(Stage::InStep);
+    scene.link.enter(scene.member, Stage::Away);
+    scene.link.enter(scene.member, Stage::InStep);
 
     assert_eq!(scene.told(), []);
     assert!(scene.hears(&line(12, "cooling", 9000, "-"), false, 61_000).is_none());

@@ -43,6 +43,9 @@ impl Session<'_> {
             self.status.ignore(&format!("no name of an upstream: {}", bulletin.name));
             return;
         };
+        if let Some(census) = &mut self.census {
+            census.note(&upstream, bulletin, table.moment_now());
+        }
         let heard = Hearing { me: &self.me, is_answer: false, outdated: false };
         table.hear(&upstream, |state, now| {
             table.link().hear(&upstream, state, bulletin, &heard, now)

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::bulletin::{Bulletin, Phase as Heard};
 use super::super::name;
 use super::super::pace::Trouble;
 use super::{End, Session};
+use crate::ambient;
 use crate::cooldowns::Cooldowns;
 use crate::moment::Moment;
 use crate::upstream::Upstream;
@@ -16,7 +19,21 @@ use crate::upstream::Upstream;
 /// What is heard ends here as much later as it took to come.
 const LATER: Duration = Duration::from_millis(500);
 
-/// What a full read has told: the rungs, and the ends of the cooldowns.
+/// How long what only one table knows is kept back at most, for another to tell it.
+///
+/// Where all come back at once, nearly all know the same: whoever draws the shortest
+/// time tells it, and the others hear of it.
+const TOLD_WITHIN: Duration = Duration::from_millis(200);
+
+/// What the fleet knows, as far as a full read and the news since have told.
+#[derive(Debug)]
+pub(super) struct Census {
+    /// When what is missing in it is told.
+    pub(super) due: Instant,
+    /// The rungs, and the ends of the cooldowns.
+    told: Told,
+}
+
 type Told = HashMap<Upstream, (u32, Moment)>;
 
 impl Session<'_> {
@@ -61,7 +78,8 @@ impl Session<'_> {
         let number = first.map_or(0, |(_, number)| number);
         self.numbers.all_up_to(number);
         forget_gone(table, before, &told, number);
-        tell_all(table, &told);
+        let wait = TOLD_WITHIN.mul_f64(ambient::sample());
+        self.census = Some(Census { due: ambient::later(ambient::now(), wait), told });
         Ok(())
     }
 }
@@ -76,19 +94,31 @@ fn forget_gone(table: &Cooldowns, before: Vec<(Upstream, u64)>, told: &Told, num
     }
 }
 
-/// Tells the fleet of cooldowns that end later here, and of higher rungs.
-fn tell_all(table: &Cooldowns, told: &Told) {
-    let now = table.moment_now();
-    for (upstream, state) in table.known(now) {
-        let is_news = match told.get(&upstream) {
-            None => state.is_cooling(now) || state.cause.rung > 0,
-            Some(&(rung, ends)) => {
-                let ends_later = state.is_cooling(now) && state.ends > ends.after(LATER);
-                ends_later || state.cause.rung > rung
+impl Census {
+    /// Notes what the fleet has told since.
+    pub(super) fn note(&mut self, upstream: &Upstream, bulletin: &Bulletin<'_>, here: Moment) {
+        match bulletin.phase {
+            Heard::Cooling | Heard::Probing | Heard::Reopening => {
+                self.told.insert(upstream.clone(), (bulletin.rung, bulletin.ends(here)));
             }
-        };
-        if is_news {
-            table.tell_known(&upstream, state.record());
+            Heard::Clear | Heard::None | Heard::Wanted | Heard::Bad => {}
+        }
+    }
+
+    /// Tells the fleet of cooldowns that end later here, and of higher rungs.
+    pub(super) fn tell_rest(self, table: &Cooldowns) {
+        let now = table.moment_now();
+        for (upstream, state) in table.known(now) {
+            let is_news = match self.told.get(&upstream) {
+                None => state.is_cooling(now) || state.cause.rung > 0,
+                Some(&(rung, ends)) => {
+                    let ends_later = state.is_cooling(now) && state.ends > ends.after(LATER);
+                    ends_later || state.cause.rung > rung
+                }
+            };
+            if is_news {
+                table.tell_known(&upstream, state.record());
+            }
         }
     }
 }
