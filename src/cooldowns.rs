@@ -31,7 +31,8 @@ pub(crate) use self::changes::Changes;
 pub(crate) use self::fleet::WeakCooldowns;
 pub use self::info::{CooldownInfo, State};
 pub(crate) use self::known::{Known, Prospect};
-pub(crate) use self::line::{LATE, Lines, Place, Ticket};
+use self::line::LATE;
+pub(crate) use self::line::{Lines, Place, Ticket};
 use self::ready::{Outlook, Waiters};
 pub use self::snapshot::CooldownsSnapshot;
 use self::table::Table;
@@ -329,6 +330,15 @@ impl Cooldowns {
         is_outdated.then(|| self.info(upstream.clone(), &state, now)).flatten()
     }
 
+    /// Returns when somebody who finds no room looks again, should nothing change.
+    pub(crate) fn look_again(&self) -> Duration {
+        #[cfg(feature = "redis")]
+        if self.link().is_in_step() {
+            return crate::fleet::PLACE_AGAIN;
+        }
+        LATE
+    }
+
     /// Returns the lines of those who wait with a call in hand.
     #[inline]
     pub(crate) fn lines(&self) -> &Lines {
@@ -343,7 +353,11 @@ impl Cooldowns {
             Some(state) if state.has_room(now) => Outlook::Room,
             Some(state) => match state.held_until(now, self.shared.table.forget_after()) {
                 until if until > now => Outlook::Held { until: self.instant(until) },
-                _ => Outlook::Full,
+                _ => {
+                    #[cfg(feature = "redis")]
+                    self.want_place(upstream, now);
+                    Outlook::Full
+                }
             },
         }
     }

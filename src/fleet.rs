@@ -43,8 +43,8 @@ use tokio::task::JoinHandle;
 
 pub use self::builder::{FleetBuilder, FleetError};
 pub(crate) use self::event::Policy;
-pub(crate) use self::link::Link;
 use self::link::Member;
+pub(crate) use self::link::{Link, PLACE_AGAIN};
 use self::status::Status;
 use crate::cooldowns::{Cooldowns, WeakCooldowns};
 

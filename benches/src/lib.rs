@@ -2,6 +2,8 @@
 //! it in each state worth measuring, and one call.
 
 pub mod cases;
+#[cfg(feature = "every")]
+pub mod fleet;
 pub mod pace;
 pub mod run;
 

@@ -28,6 +28,7 @@ use super::{Cause, Cooldown, Event, Phase};
 use crate::moment::Moment;
 
 /// What the fleet says.
+#[allow(dead_code, reason = "only a fleet speaks")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Word {
     /// A call asks, and the fleet is asked whether it may be the probe; the answer
@@ -56,6 +57,7 @@ pub(crate) struct News {
 }
 
 /// The state that the fleet tells of.
+#[allow(dead_code, reason = "only a fleet speaks")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Told {
     Cooling { until: Moment },

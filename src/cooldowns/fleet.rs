@@ -71,6 +71,11 @@ impl Cooldowns {
         self.shared.table.ask_by(upstream, generation, now, rules, changes, asks)
     }
 
+    /// Asks the fleet for a place, for somebody who waits for one.
+    pub(super) fn want_place(&self, upstream: &Upstream, now: Moment) {
+        self.link().wants_place(upstream, now, self.policy(&Rules::default()));
+    }
+
     /// Takes in how a call ended, and tells the fleet.
     pub(super) fn settle_in_fleet(
         &self,

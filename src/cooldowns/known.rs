@@ -56,6 +56,10 @@ impl Cooldowns {
             Phase::Probing { .. } => Prospect::Probing { lease: until },
             Phase::Clear | Phase::Reopening { .. } => Prospect::Full,
         };
+        #[cfg(feature = "redis")]
+        if let Prospect::Full = prospect {
+            self.want_place(upstream, now);
+        }
         Known { prospect, generation: state.generation, width }
     }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 
 use self::asking::Claim;
+pub(crate) use self::asking::PLACE_AGAIN;
 pub(super) use self::asking::{Grant, Leased, TURN};
 pub(super) use self::hearing::Hearing;
 use super::event::Event;
@@ -168,6 +169,11 @@ impl Link {
             return Poll::Ready(Err(Overrun));
         }
         held.outbox.pop_front().map_or(Poll::Pending, |letter| Poll::Ready(Ok(letter)))
+    }
+
+    /// Returns whether the table is in step with a fleet.
+    pub(crate) fn is_in_step(&self) -> bool {
+        self.held().stage == Stage::InStep
     }
 
     /// Notes that so many events of this process have been answered.

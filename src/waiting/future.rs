@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::outing::Outing;
 use crate::ambient;
 use crate::cooldown::Ending;
-use crate::cooldowns::{Entered, LATE, Prospect, Ticket};
+use crate::cooldowns::{Entered, Prospect, Ticket};
 use crate::error::{BoxError, Error, RateLimited};
 use crate::message::Incoming;
 use crate::permit::Shared;
@@ -242,7 +242,7 @@ where
             Prospect::Probing { lease } => lease,
             // Others may hold the places, and are nobody's here to let lapse.
             Prospect::Full => {
-                let look_at = ambient::later(now, LATE);
+                let look_at = ambient::later(now, cooldowns.look_again());
                 full_until.map_or(look_at, |until| until.min(look_at))
             }
         };

@@ -17,7 +17,7 @@ pub(in super::super) const TURN: Duration = Duration::from_secs(1);
 /// How long after a place was asked for in vain it is asked for again.
 ///
 /// As long as a caller is told to wait that finds none.
-const PLACE_AGAIN: Duration = Duration::from_millis(100);
+pub(crate) const PLACE_AGAIN: Duration = Duration::from_millis(100);
 
 /// How this process stands to the upstream's probe.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -48,7 +48,7 @@ pub(in super::super) enum Grant {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in super::super) enum Leased {
     /// It waits for a call, a turn long.
-    Waits { probe: Option<u32> },
+    Waits,
     /// Nobody waits for it.
     Unwanted { probe: u32 },
     /// There is nothing more to do.
@@ -96,6 +96,20 @@ impl Link {
         })
     }
 
+    /// Asks for a place, for somebody who waits for one, unless that was done just now.
+    pub(crate) fn wants_place(&self, upstream: &Upstream, now: Moment, policy: Policy) {
+        let mut held = self.held();
+        if held.stage == Stage::InStep
+            && name::is_shared(upstream)
+            && held.ask_for_place(upstream, now)
+        {
+            let event = Event { what: What::Asked, policy };
+            held.post(Letter { upstream: upstream.clone(), event, purpose: Purpose::Place });
+            drop(held);
+            self.driver.wake();
+        }
+    }
+
     /// Notes the answer to a call that waits for the lease. Says whether there is
     /// anything to give to the next one; and hands a lease that nobody waits for back.
     pub(in super::super) fn leased(
@@ -110,7 +124,7 @@ impl Link {
             (Claim::Asked { .. }, Grant::Probe(probe)) => {
                 let until = now.after(TURN);
                 share.claim = Claim::Given { until, probe };
-                Leased::Waits { probe }
+                Leased::Waits
             }
             // It could not wait.
             (Claim::Out { local, probe: None }, Grant::Probe(probe)) => {

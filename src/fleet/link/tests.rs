@@ -91,7 +91,7 @@ impl Scene {
 
     fn leased(&mut self, grant: Grant, millis: u64) -> Leased {
         let leased = self.link.leased(&upstream(), grant, at(millis));
-        if let Leased::Waits { .. } = leased {
+        if leased == Leased::Waits {
             self.on(cooldown::Event::Fleet(Word::Given), millis);
         }
         leased

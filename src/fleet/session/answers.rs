@@ -10,6 +10,30 @@ use crate::cooldown::{FIRST_PLACES, Phase, Rules, Word};
 use crate::cooldowns::Cooldowns;
 use crate::upstream::Upstream;
 
+/// What followed from an event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Effect {
+    /// The fleet knows nothing of the upstream: whoever asks may go.
+    Free,
+    Probe(u32),
+    Place,
+    /// Nothing that gives anything.
+    Other,
+}
+
+impl Effect {
+    fn read(text: &str) -> Self {
+        match text {
+            "admit free" => Self::Free,
+            "admit place" => Self::Place,
+            _ => text
+                .strip_prefix("admit probe ")
+                .and_then(|number| number.parse().ok())
+                .map_or(Self::Other, Self::Probe),
+        }
+    }
+}
+
 impl Session<'_> {
     /// Takes in what Redis answers to a batch of ours.
     pub(super) fn answered(
@@ -58,7 +82,7 @@ impl Session<'_> {
             table.link().hear(upstream, state, &bulletin, &heard, now)
         });
         for ((event, purpose), effect) in batch.iter().zip(effects) {
-            self.grant(table, upstream, *event, *purpose, effect);
+            self.grant(table, upstream, *event, *purpose, Effect::read(effect));
         }
         if is_idle && bulletin.phase == Heard::Reopening {
             self.square(table, upstream, bulletin.mine);
@@ -73,46 +97,48 @@ impl Session<'_> {
         upstream: &Upstream,
         event: Event,
         purpose: Purpose,
-        effect: &str,
+        effect: Effect,
     ) {
-        let link = table.link();
-        let word = match purpose {
-            Purpose::Tell | Purpose::Taken | Purpose::Errand => return,
-            Purpose::Probe => {
-                let grant = match (effect, effect.strip_prefix("admit probe ")) {
-                    (_, Some(number)) => {
-                        number.parse().map_or(Grant::Denied, |number| Grant::Probe(Some(number)))
-                    }
-                    ("admit free", None) => Grant::Probe(None),
-                    // A place will do as well: the upstream is Reopening.
-                    ("admit place", None) => {
-                        link.leased(upstream, Grant::Denied, table.moment_now());
-                        give(table, upstream, 1);
-                        return;
-                    }
-                    _ => Grant::Denied,
-                };
-                match link.leased(upstream, grant, table.moment_now()) {
-                    Leased::Waits { .. } => {
-                        let until = ambient::later(ambient::now(), TURN);
-                        self.given.push_back((until, upstream.clone()));
-                        Word::Given
-                    }
-                    Leased::Unwanted { probe } => {
-                        self.give_back(table, upstream, event, event::Role::Probe(probe));
-                        return;
-                    }
-                    Leased::Used => return,
-                }
+        match (purpose, effect) {
+            (Purpose::Probe, Effect::Probe(number)) => {
+                self.lease(table, upstream, event, Grant::Probe(Some(number)));
             }
-            Purpose::Place => match effect {
-                "admit place" => return give(table, upstream, 1),
-                // Nobody in the fleet knows of it: what is left of its way back is ours.
-                "admit free" => return give_first(table, upstream),
-                _ => return,
-            },
-        };
-        table.hear(upstream, |_, _| link.is_given(upstream).then_some(word));
+            (Purpose::Probe, Effect::Free) => {
+                self.lease(table, upstream, event, Grant::Probe(None));
+            }
+            (Purpose::Probe, Effect::Other) => self.lease(table, upstream, event, Grant::Denied),
+            // A place will do as well: the upstream is Reopening.
+            (Purpose::Probe, Effect::Place) => {
+                self.lease(table, upstream, event, Grant::Denied);
+                give(table, upstream, 1);
+            }
+            (Purpose::Place, Effect::Place) => give(table, upstream, 1),
+            // Nobody in the fleet knows of it: what is left of its way back is ours.
+            (Purpose::Place, Effect::Free) => give_first(table, upstream),
+            // The upstream has cooled meanwhile, and nobody here waits to be the probe.
+            (Purpose::Place | Purpose::Taken, Effect::Probe(number)) => {
+                self.give_back(table, upstream, event, event::Role::Probe(number));
+            }
+            (Purpose::Place, Effect::Other)
+            | (Purpose::Taken, Effect::Free | Effect::Place | Effect::Other)
+            | (Purpose::Tell | Purpose::Errand, _) => {}
+        }
+    }
+
+    /// Hands a lease to whoever waits for it.
+    fn lease(&mut self, table: &Cooldowns, upstream: &Upstream, event: Event, grant: Grant) {
+        let link = table.link();
+        match link.leased(upstream, grant, table.moment_now()) {
+            Leased::Waits => {
+                let until = ambient::later(ambient::now(), TURN);
+                self.given.push_back((until, upstream.clone()));
+                table.hear(upstream, |_, _| link.is_given(upstream).then_some(Word::Given));
+            }
+            Leased::Unwanted { probe } => {
+                self.give_back(table, upstream, event, event::Role::Probe(probe));
+            }
+            Leased::Used => {}
+        }
     }
 
     /// Gives a probe or a place back that nobody here has used.
@@ -155,7 +181,7 @@ impl Session<'_> {
     /// Lets a call go alone that waits for an answer which will not come.
     fn let_go(&mut self, table: &Cooldowns, upstream: &Upstream, batch: &[(Event, Purpose)]) {
         for (event, purpose) in batch {
-            self.grant(table, upstream, *event, *purpose, "admit free");
+            self.grant(table, upstream, *event, *purpose, Effect::Free);
         }
     }
 }

@@ -37,6 +37,14 @@ pub(crate) fn run(gates: &mut Gates) {
         let held = gates.hold(more <= MOST_FOR_FEATURES);
         println!("{case:<24}            {more:>+6.0}  <= {MOST_FOR_FEATURES} {held}");
     }
+    println!("in step with a fleet");
+    let fleet = run::instructions("fleet", &["--features", "every"], None);
+    for case in ["quiet", "others", "rejected"] {
+        let all = of(&fleet, &format!("{case}_in_fleet"));
+        let more = all - of(&featured, case);
+        let held = gates.hold(more <= MOST_FOR_FEATURES);
+        println!("{case:<24} {all:>6.0}     {more:>+6.0}  <= {MOST_FOR_FEATURES} {held}");
+    }
 }
 
 /// Judges a build with those features; returns its counts.
