@@ -408,7 +408,8 @@ impl Cooldown {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(test)]
+#[allow(dead_code, reason = "only where there is another machine")]
 impl Cooldown {
     /// When the last refusal was heard, the share added to each wait, and the newest
     /// probe, for the suite that holds another machine to this one.
