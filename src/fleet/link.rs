@@ -87,7 +87,8 @@ struct Share {
     /// The fleet's generation of the upstream, as far as the table has taken it in.
     generation: u64,
     claim: Claim,
-    place_asked: Option<Moment>,
+    /// When a place was asked for last, and how often in vain before.
+    place_asked: Option<(Moment, u32)>,
     /// How many events of this process are on their way.
     outstanding: usize,
 }

@@ -14,10 +14,15 @@ use crate::upstream::Upstream;
 /// As long as the next of those who wait stands back for the one before.
 pub(in super::super) const TURN: Duration = Duration::from_secs(1);
 
-/// How long after a place was asked for in vain it is asked for again.
+/// How long after a place was asked for in vain it is asked for again, at first.
 ///
 /// As long as a caller is told to wait that finds none.
 pub(crate) const PLACE_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long after that it is asked for again at the latest.
+///
+/// An upstream takes its time to reopen, and thousands of processes may ask.
+const PLACE_SELDOM: Duration = Duration::from_millis(1600);
 
 /// How this process stands to the upstream's probe.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -110,6 +115,13 @@ impl Link {
         }
     }
 
+    /// Notes that the fleet has given a place: the next may be asked for at once.
+    pub(in super::super) fn placed(&self, upstream: &Upstream) {
+        if let Some(share) = self.held().shares.get_mut(upstream) {
+            share.place_asked = None;
+        }
+    }
+
     /// Notes the answer to a call that waits for the lease. Says whether there is
     /// anything to give to the next one; and hands a lease that nobody waits for back.
     pub(in super::super) fn leased(
@@ -198,10 +210,17 @@ impl Held {
     /// Says whether the fleet is to be asked for a place.
     fn ask_for_place(&mut self, upstream: &Upstream, now: Moment) -> bool {
         let share = self.shares.entry(upstream.clone()).or_default();
-        let is_due = share.place_asked.is_none_or(|at| now >= at.after(PLACE_AGAIN));
-        if is_due {
-            share.place_asked = Some(now);
-        }
-        is_due
+        let row = match share.place_asked {
+            None => 0,
+            Some((at, row)) => {
+                let doubled = PLACE_AGAIN.saturating_mul(2_u32.saturating_pow(row));
+                if now < at.after(doubled.min(PLACE_SELDOM)) {
+                    return false;
+                }
+                row.saturating_add(1)
+            }
+        };
+        share.place_asked = Some((now, row));
+        true
     }
 }

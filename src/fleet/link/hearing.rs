@@ -46,6 +46,9 @@ impl Link {
         }
         share.number = bulletin.number;
         share.generation = share.generation.max(bulletin.generation);
+        if bulletin.phase != Heard::Reopening {
+            share.place_asked = None;
+        }
         if bulletin.phase == Heard::Probing && bulletin.holder == heard.me {
             return None;
         }

@@ -300,20 +300,23 @@ fn who_is_denied_asks_again_when_the_others_lease_is_over() {
 }
 
 #[test]
-fn places_are_asked_for_now_and_then() {
+fn places_are_asked_for_ever_more_seldom_until_one_is_given() {
     let mut scene = Scene::cooling();
     let word = scene.hears(&line(5, "reopening", 0, "other"), false, 61_000).unwrap();
     scene.on(cooldown::Event::Fleet(word), 61_000);
+    let mut asked = |from: u64| -> Vec<u64> {
+        let each = (0..10_000).step_by(50).filter(|millis| {
+            assert_eq!(scene.asks(from + millis), cooldown::Event::Asked);
+            !scene.told().is_empty()
+        });
+        let asked = each.collect();
+        scene.link.placed(&upstream());
+        asked
+    };
 
-    let asked: Vec<usize> = [61_000, 61_050, 61_099, 61_100]
-        .into_iter()
-        .map(|millis| {
-            assert_eq!(scene.asks(millis), cooldown::Event::Asked);
-            scene.told().len()
-        })
-        .collect();
-
-    assert_eq!(asked, [1, 0, 0, 1]);
+    let seldom = [0, 100, 300, 700, 1500, 3100, 4700, 6300, 7900, 9500];
+    assert_eq!(asked(61_000), seldom);
+    assert_eq!(asked(71_000), seldom, "one was given");
 }
 
 #[test]

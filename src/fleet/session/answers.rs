@@ -112,7 +112,10 @@ impl Session<'_> {
                 self.lease(table, upstream, event, Grant::Denied);
                 give(table, upstream, 1);
             }
-            (Purpose::Place, Effect::Place) => give(table, upstream, 1),
+            (Purpose::Place, Effect::Place) => {
+                table.link().placed(upstream);
+                give(table, upstream, 1);
+            }
             // Nobody in the fleet knows of it: what is left of its way back is ours.
             (Purpose::Place, Effect::Free) => give_first(table, upstream),
             // The upstream has cooled meanwhile, and nobody here waits to be the probe.
