@@ -115,7 +115,8 @@ pub(crate) enum Effect {
 pub enum Reason {
     /// The upstream is cooling down; the call was not sent.
     Cooling,
-    /// A probe is out and has not been answered; the call was not sent.
+    /// A probe is out and has not been answered; the call was not sent. In a fleet: or
+    /// it is being asked who sends it.
     Probing,
     /// The upstream is coming back and has no room yet; the call was not sent.
     Reopening,

@@ -177,6 +177,11 @@ impl Link {
         self.held().stage == Stage::InStep
     }
 
+    /// Returns whether events of this process are on their way. The entry's lock is held.
+    pub(super) fn is_outstanding(&self, upstream: &Upstream) -> bool {
+        self.held().shares.get(upstream).is_some_and(|share| share.outstanding > 0)
+    }
+
     /// Notes that so many events of this process have been answered.
     pub(super) fn answered(&self, upstream: &Upstream, events: usize) {
         if let Some(share) = self.held().shares.get_mut(upstream) {

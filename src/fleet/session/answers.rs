@@ -158,10 +158,12 @@ impl Session<'_> {
         self.tell(upstream.clone(), Event { what, ..event }, Purpose::Errand);
     }
 
-    /// Brings the places that the table gives in line with those that it has.
+    /// Brings the places that the table gives in line with those that it has, unless
+    /// more has happened meanwhile than this answers.
     fn square(&mut self, table: &Cooldowns, upstream: &Upstream, mine: u32) {
         let mut surplus = 0;
         table.hear(upstream, |state, _| match state.phase {
+            _ if table.link().is_outstanding(upstream) => None,
             Phase::Reopening { width, .. } if width < mine => {
                 surplus = mine.saturating_sub(width);
                 None
@@ -174,9 +176,8 @@ impl Session<'_> {
             | Phase::Probing { .. }
             | Phase::Reopening { .. } => None,
         });
-        let policy = table.policy(&Rules::default());
+        let event = Event { what: What::Kept, policy: table.policy(&Rules::default()) };
         for _ in 0..surplus {
-            let event = Event { what: What::Kept, policy };
             self.give_back(table, upstream, event, event::Role::Place);
         }
     }
