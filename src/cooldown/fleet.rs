@@ -38,8 +38,8 @@ pub(crate) enum Word {
     Given,
     /// This process may have so many more calls in flight.
     Room(u32),
-    /// Places that no call holds are given to others.
-    Yielded,
+    /// Places beyond so many, those that no call holds, are given to others.
+    Yielded(u32),
     /// So it stands with the upstream.
     Heard(News),
 }
@@ -99,9 +99,9 @@ impl Cooldown {
                     (self, Effect::Nothing)
                 }
             },
-            Word::Yielded => match self.phase {
+            Word::Yielded(beyond) => match self.phase {
                 Phase::Reopening { width, in_flight } => {
-                    (self.places(width.min(in_flight), in_flight), Effect::Nothing)
+                    (self.places(width.min(in_flight.max(beyond)), in_flight), Effect::Nothing)
                 }
                 Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => {
                     (self, Effect::Nothing)

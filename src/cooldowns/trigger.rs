@@ -53,7 +53,7 @@ impl Trigger {
             Event::Cooled(_) => Self::Cooled,
             Event::Restored(_) => Self::Restored,
             Event::Fleet(Word::Heard(_)) => Self::Heard,
-            Event::Fleet(Word::Wanted(_) | Word::Given | Word::Room(_) | Word::Yielded) => {
+            Event::Fleet(Word::Wanted(_) | Word::Given | Word::Room(_) | Word::Yielded(_)) => {
                 Self::ProbeSent
             }
         }

@@ -216,7 +216,7 @@ fn a_lease_or_a_place_is_nothing_to_one_that_does_not_wait_for_it() {
     }
     for state in [Cooldown::CLEAR, cooling(), probing()] {
         assert_eq!(said(state, Word::Room(5), 1062), (state, Effect::Nothing));
-        assert_eq!(said(state, Word::Yielded, 1062), (state, Effect::Nothing));
+        assert_eq!(said(state, Word::Yielded(0), 1062), (state, Effect::Nothing));
     }
 }
 
@@ -225,7 +225,10 @@ fn places_come_and_those_that_no_call_holds_go() {
     let (wider, _) = said(reopening(), Word::Room(5), 1062);
     assert_eq!(wider.phase, Phase::Reopening { width: 7, in_flight: 1 });
 
-    let (narrow, _) = said(wider, Word::Yielded, 1062);
+    let (narrower, _) = said(wider, Word::Yielded(3), 1062);
+    assert_eq!(narrower.phase, Phase::Reopening { width: 3, in_flight: 1 });
+    assert_eq!(said(narrower, Word::Yielded(9), 1062).0, narrower);
+    let (narrow, _) = said(narrower, Word::Yielded(0), 1062);
     assert_eq!(narrow.phase, Phase::Reopening { width: 1, in_flight: 1 });
     assert_eq!(
         said(narrow, Word::Room(u32::MAX), 1062).0.phase,

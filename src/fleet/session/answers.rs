@@ -169,7 +169,7 @@ impl Session<'_> {
                 None
             }
             Phase::Reopening { width, in_flight } if width > mine && width > in_flight => {
-                Some(Word::Yielded)
+                Some(Word::Yielded(mine))
             }
             Phase::Clear
             | Phase::Cooling { .. }

@@ -61,7 +61,7 @@ impl Session<'_> {
         table.hear(&upstream, |state, _| match state.phase {
             Phase::Reopening { width, in_flight } if width > 0 => {
                 held = Some(width.saturating_sub(in_flight));
-                Some(Word::Yielded)
+                Some(Word::Yielded(0))
             }
             Phase::Clear
             | Phase::Cooling { .. }
