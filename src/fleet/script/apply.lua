@@ -42,7 +42,7 @@ if over.err then
 end
 -- Numbers only grow, even where the epoch was lost and its entries were not.
 local number = math.max(epoch.number, entry.number, entry.state.generation)
-if number + #events > FOREVER then
+if number > FOREVER - #events then
     return bad_data('garbage', 'a number')
 end
 

@@ -1,5 +1,6 @@
 //! The scripts in a Redis of the tests' own, and the one suite that holds the machine
 //! in Lua to the one in Rust.
+#![allow(clippy::arithmetic_side_effects, reason = "for tests")]
 
 mod agreement;
 mod arguments;

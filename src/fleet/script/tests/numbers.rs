@@ -77,8 +77,8 @@ fn a_call_is_stale_by_what_it_saw_or_by_its_own_word() {
     stage.run_out();
     stage.on(&["asked"]);
 
-    let stale = ["succeeded 0 0 free 0", "succeeded 1 1 free 0", "refused 1 1 free 0 429 - 0"];
-    assert_eq!(stage.on(&stale).line.word("phase"), "probing");
+    let old = ["succeeded 0 0 free 0", "succeeded 1 1 free 0", "refused 1 1 free 0 429 - 0"];
+    assert_eq!(stage.on(&old).line.word("phase"), "probing");
     assert_eq!(stage.on(&["succeeded 1 0 free 0"]).line.word("phase"), "reopening");
 }
 

@@ -21,8 +21,13 @@ const PLAYER: &str = concat!(
     include_str!("step.lua"),
 );
 
-/// What followed from a step and what is known then, by name.
-pub(super) type Outcome = BTreeMap<String, String>;
+/// What followed from a step and what is known then: `name=value`, with `;` between.
+pub(super) type Outcome = String;
+
+/// The same by name.
+pub(super) fn fields(outcome: &Outcome) -> BTreeMap<&str, &str> {
+    outcome.split(';').map(|field| field.split_once('=').unwrap()).collect()
+}
 
 /// A policy, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +159,8 @@ impl Native {
         micros(self.policy.forget)
     }
 
-    pub(super) fn step(&mut self, step: Step) -> Outcome {
+    /// Lets a step happen; returns what followed.
+    pub(super) fn step(&mut self, step: Step) -> Effect {
         let now = moment(step.at);
         let event = match step.what {
             What::Asked => Event::Asked,
@@ -177,11 +183,13 @@ impl Native {
             self.raised += 1;
             self.state.generation = self.raised;
         }
-        self.shown(effect)
+        effect
     }
 
+    #[allow(clippy::match_wildcard_for_single_variants, reason = "others are none of these")]
     fn shown(&self, effect: Effect) -> Outcome {
         let state = &self.state;
+        let Cause { rung, status, hint } = state.cause;
         let (began, stretch, probe) = state.inner();
         let (phase, gate, width, in_flight) = match state.phase {
             Phase::Clear => ("clear", Moment::START, 0, 0),
@@ -198,25 +206,15 @@ impl Native {
             Effect::Nothing => "nothing".to_owned(),
             other => panic!("no effect of one event: {other:?}"),
         };
-        [
-            ("effect", effect),
-            ("phase", phase.to_owned()),
-            ("gate", count(gate)),
-            ("ends", count(state.ends)),
-            ("began", count(began)),
-            ("rung", state.cause.rung.to_string()),
-            ("status", or_none(state.cause.status.map(|status| status.as_u16()))),
-            ("hint", or_none(state.cause.hint.map(|hint| hint.as_micros()))),
-            ("by_hand", if state.record().by_hand { "1" } else { "-" }.to_owned()),
-            ("stretch", f64::from(stretch).to_string()),
-            ("generation", state.generation.to_string()),
-            ("probe", probe.to_string()),
-            ("width", width.to_string()),
-            ("in_flight", in_flight.to_string()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+        let (gate, ends, began) = (count(gate), count(state.ends), count(began));
+        let status = or_none(status.map(|status| status.as_u16()));
+        let hint = or_none(hint.map(|hint| hint.as_micros()));
+        let by_hand = if state.record().by_hand { "1" } else { "-" };
+        let generation = state.generation;
+        let known = format!("effect={effect};phase={phase};gate={gate};ends={ends};began={began}");
+        let cause = format!("rung={rung};status={status};hint={hint};by_hand={by_hand}");
+        let course = format!("stretch={stretch};generation={generation};probe={probe}");
+        format!("{known};{cause};{course};width={width};in_flight={in_flight}")
     }
 }
 
@@ -231,19 +229,19 @@ pub(super) fn play_in_lua(
         let lines = steps.iter().map(|Step { at, what }| format!("{at} {what} {policy}"));
         call.arg(lines.collect::<Vec<_>>().join("\n"));
     }
-    let played: Vec<String> = call.invoke(redis).unwrap();
-    played.iter().map(|lines| lines.lines().map(outcome).collect()).collect()
+    let answers: Vec<String> = call.invoke(redis).unwrap();
+    answers.iter().map(|lines| lines.lines().map(str::to_owned).collect()).collect()
 }
 
 /// Plays one to the machine in Rust.
 pub(super) fn play_in_rust(policy: Policy, steps: &[Step]) -> Vec<Outcome> {
     let mut native = Native::new(policy);
-    steps.iter().map(|&step| native.step(step)).collect()
-}
-
-fn outcome(line: &str) -> Outcome {
-    let fields = line.split(';').map(|field| field.split_once('=').unwrap());
-    fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let mut played = Vec::new();
+    for &step in steps {
+        let effect = native.step(step);
+        played.push(native.shown(effect));
+    }
+    played
 }
 
 fn moment(at: u64) -> Moment {
@@ -251,8 +249,8 @@ fn moment(at: u64) -> Moment {
 }
 
 /// The whole microseconds of a moment, as Lua counts them: rounded up.
-fn count(moment: Moment) -> String {
-    moment.nanos().div_ceil(1000).to_string()
+fn count(moment: Moment) -> u64 {
+    moment.nanos().div_ceil(1000)
 }
 
 fn or_none<T: ToString>(value: Option<T>) -> String {

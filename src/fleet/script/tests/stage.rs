@@ -154,6 +154,7 @@ impl Stage {
     }
 
     /// Writes into the entry by hand.
+    #[expect(clippy::needless_pass_by_value, reason = "words and numbers alike")]
     pub(super) fn set(&mut self, name: &str, value: impl ToString) {
         let _: i64 = self.command(&["HSET", ENTRY, name, &value.to_string()]);
     }

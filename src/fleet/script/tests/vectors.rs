@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::SECOND;
-use super::player::{End, Outcome, Policy, Step, What, play_in_lua, play_in_rust};
+use super::player::{End, Outcome, Policy, Step, What, fields, play_in_lua, play_in_rust};
 use super::server::Server;
 use crate::cooldown::Role;
 
@@ -136,9 +136,14 @@ fn said(field: &str, value: &Value) -> String {
 fn hold(script: &Script, machine: &str, outcomes: &[Outcome]) {
     assert_eq!(outcomes.len(), script.expected.len());
     for (index, (expected, outcome)) in script.expected.iter().zip(outcomes).enumerate() {
+        let outcome = fields(outcome);
         for (field, value) in expected {
             let (said, name) = (said(field, value), &script.name);
-            assert_eq!(outcome[field], said, "{field} after step {index} in {machine}: {name}");
+            assert_eq!(
+                outcome[field.as_str()],
+                said,
+                "{field} after step {index} in {machine}: {name}"
+            );
         }
     }
 }
