@@ -147,7 +147,7 @@ local function take(event)
         end
     end
     if is_over then
-        entry.places, entry.wanted, entry.holder = {}, 0, false
+        entry.holder = false
     end
     if is_change(entry.state, next, effect) then
         note(is_over and next.phase == 'clear' and 'forgotten' or word_for(event, next))
@@ -197,8 +197,8 @@ local function save(forget)
     for i = 1, #fields, 1000 do
         redis.call('HSET', KEYS[1], unpack(fields, i, math.min(i + 999, #fields)))
     end
-    -- The moment itself: a wait from now would begin at the last whole millisecond.
-    local expires = math.max(math.ceil(forgotten_at(state, forget) / 1000), math.floor(now / 1000) + 1)
+    -- The moment itself: a wait would begin at the last whole millisecond.
+    local expires = math.ceil(forgotten_at(state, forget) / 1000)
     redis.call('PEXPIREAT', KEYS[1], text(expires))
     redis.call('ZADD', KEYS[2], text(expires), name)
 end
@@ -223,9 +223,6 @@ end
 local function told(word, mine)
     local beside = { holder = entry.holder, mine = mine, by = by, name = name }
     local shown = entry.state.phase == 'clear' and number or entry.number
-    if entry.state.phase == 'clear' and changes == 0 then
-        shown = epoch.number
-    end
     return line(epoch, shown, now, word, entry.state, beside)
 end
 

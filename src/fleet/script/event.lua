@@ -1,8 +1,7 @@
 -- How an event is written: tokens parted by one space. What cannot be read is nil.
 
 local function whole(token, most)
-    -- No more digits than the ceiling has: so nothing here is infinite.
-    local number = #token <= 16 and string.match(token, '^%d+$') and tonumber(token)
+    local number = string.match(token, '^%d+$') and tonumber(token)
     return number and number <= (most or FOREVER) and number or nil
 end
 

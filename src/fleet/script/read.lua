@@ -10,8 +10,6 @@ if #KEYS ~= 2 or #ARGV ~= 5 then
     return bad_args('too few or too many')
 elseif ARGV[1] ~= VERSION then
     return bad_args('another version')
-elseif not string.match(ARGV[2], '^%d+$') or #ARGV[2] > 20 then
-    return bad_args('no cursor')
 elseif (whole(ARGV[3]) or 0) < 1 then
     return bad_args('no count')
 elseif not is_token(ARGV[5]) then
@@ -25,7 +23,10 @@ if not epoch then
 end
 local page = redis.pcall('ZSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
 if page.err then
-    return bad_data('wrong type', 'the index')
+    if string.find(page.err, 'WRONGTYPE', 1, true) then
+        return bad_data('wrong type', 'the index')
+    end
+    return bad_args('no cursor')
 end
 keep_epoch(KEYS[2], epoch)
 

@@ -110,6 +110,19 @@ fn another_version_of_the_format_is_said() {
 }
 
 #[test]
+fn a_cursor_or_a_count_that_is_none_is_said() {
+    let Some(mut stage) = Stage::new() else { return };
+    let none = ["x", "99999999999999999999", " 1"];
+    let cursors = none.map(|cursor| ["1", cursor, "10", PREFIX, "e"]);
+    let counts = ["", "x", "-1", "0", "1.5"].map(|count| ["1", "0", count, PREFIX, "e"]);
+    for sent in cursors.into_iter().chain(counts) {
+        let said = stage.read::<Vec<String>>(&[INDEX, EPOCH], &sent).unwrap_err().to_string();
+        assert!(said.contains("BADARGS"), "{sent:?}: {said}");
+    }
+    assert!(stage.everything().is_empty());
+}
+
+#[test]
 fn an_id_that_would_break_the_line_is_said() {
     let Some(mut stage) = Stage::new() else { return };
     let long = "x".repeat(300);

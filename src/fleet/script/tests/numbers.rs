@@ -219,7 +219,7 @@ fn an_episode_that_is_over_at_once_leaves_within_a_millisecond() {
     assert_eq!(line.words("phase by"), "cooling cooled");
     let floor = line.number("now") / 1000;
     let expires: Option<u64> = stage.command(&["ZSCORE", INDEX, NAME]);
-    assert_eq!(expires, Some(floor + 1).max(Some(line.number("gate").div_ceil(1000))));
+    assert_eq!(expires, Some(floor + 1));
 }
 
 #[test]
@@ -237,6 +237,55 @@ fn an_episode_that_another_policy_forgets_is_told_as_forgotten() {
     assert_eq!(published.len(), 1);
     assert_eq!(published[0].words("phase number by"), "clear 2 forgotten");
     assert_eq!(stage.command::<Vec<String>>(&["KEYS", "*"]), [EPOCH]);
+}
+
+#[test]
+fn clearing_what_another_policy_forgets_is_told_as_forgotten() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.on(&[REFUSED]);
+    stage.run_out();
+    let short = "60000000 1800000000 3600000000 0 30000000 64 0";
+
+    let line = stage.by_policy("me", short, &["cleared"]).line;
+
+    assert_eq!(line.words("phase number by"), "clear 2 forgotten");
+}
+
+#[test]
+fn a_new_episode_has_no_holder_of_the_old_ones_probe() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.on(&[REFUSED]);
+    stage.run_out();
+    assert_eq!(stage.by("b", &["asked"]).line.word("holder"), "b");
+    let short = "60000000 1800000000 3600000000 0 30000000 64 0";
+
+    let line = stage.by_policy("me", short, &[REFUSED]).line;
+
+    assert_eq!(line.words("phase rung holder by"), "cooling 1 - refused");
+}
+
+#[test]
+fn a_higher_rung_alone_is_a_change() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.on(&[REFUSED]);
+
+    let published = stage.published(|stage| {
+        stage.on(&["restored 1000000 4 429 - 0"]);
+        stage.on(&["restored 1000000 4 429 - 0"]);
+    });
+
+    assert_eq!(published.len(), 1);
+    assert_eq!(published[0].words("phase rung number generation by"), "cooling 4 2 1 restored");
+}
+
+#[test]
+fn after_the_last_number_of_a_probe_comes_the_first() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.on(&[REFUSED]);
+    stage.run_out();
+    stage.set("probe", u32::MAX);
+
+    assert_eq!(stage.on(&["asked"]).effects, ["admit probe 0"]);
 }
 
 #[test]

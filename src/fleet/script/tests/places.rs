@@ -131,13 +131,13 @@ fn places_of_the_silent_are_taken_back_after_a_second() {
     stage.by("alive", &["asked"]);
     assert_eq!(stage.by("b", &["asked"]).effects, ["reject reopening"]);
     stage.by("alive", &["kept"]);
+    let old = touched(&mut stage, "dead") - SECOND;
+    stage.set("p:dead", format!("1 {old}"));
 
-    // A moment before, nobody is given up.
+    // Before the second is over nobody is given up.
     age(&mut stage, SECOND / 2);
     assert_eq!(stage.by("b", &["asked"]).effects, ["reject reopening"]);
     assert_eq!(places(&mut stage, "dead"), Some(1));
-    let old = touched(&mut stage, "dead") - SECOND;
-    stage.set("p:dead", format!("1 {old}"));
     age(&mut stage, SECOND / 2);
 
     let answer = stage.by("b", &["asked", "asked"]);
@@ -221,6 +221,21 @@ fn a_question_does_not_outlive_the_reopening() {
 }
 
 #[test]
+fn nobody_is_asked_where_a_place_is_found_in_the_same_breath() {
+    let Some(mut stage) = Stage::new() else { return };
+    let generation = stage.reopen("a");
+    stage.by("a", &["asked", "asked"]);
+
+    let published = stage.published(|stage| {
+        let answer = stage.by("a", &["asked", &format!("neutral {generation} 0 place 0"), "asked"]);
+        assert_eq!(answer.effects, ["reject reopening", "nothing", "admit place"]);
+    });
+
+    assert_eq!(published, []);
+    assert_eq!(stage.kept("wanted"), 0);
+}
+
+#[test]
 fn a_clock_that_goes_back_makes_nobody_silent() {
     let Some(mut stage) = Stage::new() else { return };
     stage.reopen("a");
@@ -259,8 +274,8 @@ fn a_place_that_is_nobodys_is_free() {
 fn many_processes_hold_places_at_once() {
     let Some(mut stage) = Stage::new() else { return };
     stage.reopen("a");
-    stage.set("width", 3000);
-    for first in (0..3000).step_by(500) {
+    stage.set("width", 6000);
+    for first in (0..6000).step_by(500) {
         let mut words = vec!["HSET".to_owned(), super::stage::ENTRY.to_owned()];
         let now = stage.now();
         for process in first..first + 500 {
@@ -270,6 +285,6 @@ fn many_processes_hold_places_at_once() {
         let _: i64 = stage.command(&words);
     }
 
-    assert_eq!(stage.by("b", &["asked"]).line.words("width in_flight"), "3000 3000");
+    assert_eq!(stage.by("b", &["asked"]).line.words("width in_flight"), "6000 6000");
     assert_eq!(stage.by("b", &[REFUSED, "cleared"]).line.word("phase"), "clear");
 }
