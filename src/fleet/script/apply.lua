@@ -58,10 +58,10 @@ local function note(word)
     entry.number = number
 end
 
--- Whether a step is one: another state, another rung, another gate, another probe.
+-- Whether a step is one: another state, another rung, another gate.
 local function is_change(from, to, effect)
     return effect == 'outdate' or from.phase ~= to.phase or from.rung ~= to.rung
-        or from.gate ~= to.gate or from.probe ~= to.probe
+        or from.gate ~= to.gate
 end
 
 -- The word for what brought a change about.

@@ -86,7 +86,10 @@ fn a_field_that_cannot_be_meant_is_said() {
     cases.extend(["x", "-1", "nan", "-"].map(|value| ("hint", value)));
     cases.extend(["a b", "-", "a\nb", "\u{e9}"].map(|value| ("holder", value)));
     cases.extend(["rung", "probe", "width", "in_flight"].map(|field| (field, "4294967296")));
-    cases.extend(["", "1", "1 2 3", "x 1", "1 x", "-1 1", "1 nan"].map(|value| ("p:b", value)));
+    cases.extend(
+        ["", "1", "4294967296 1", "1 2 3", "x 1", "1 x", "-1 1", "1 nan"]
+            .map(|value| ("p:b", value)),
+    );
 
     for (field, value) in cases {
         let right = stage.field(field);

@@ -265,6 +265,19 @@ fn a_new_episode_has_no_holder_of_the_old_ones_probe() {
 }
 
 #[test]
+fn a_clear_upstream_has_no_holder() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.on(&[REFUSED]);
+    stage.run_out();
+    stage.by("b", &["asked"]);
+    let narrow = "60000000 1800000000 3600000000 0 30000000 0 7200000000";
+
+    let line = stage.by_policy("b", narrow, &["succeeded 1 0 probe 1"]).line;
+
+    assert_eq!(line.words("phase holder by"), "clear - succeeded");
+}
+
+#[test]
 fn a_higher_rung_alone_is_a_change() {
     let Some(mut stage) = Stage::new() else { return };
     stage.on(&[REFUSED]);
