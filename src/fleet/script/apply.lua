@@ -48,6 +48,9 @@ end
 
 local changes, by, is_wanted = 0, '-', false
 
+-- Whether there is anything to write: most who ask for a lease are too late for it.
+local is_other = entry.is_shifted
+
 -- Notes a change that people hear of. All of one call are told at once, by one number:
 -- so nobody who hears of all misses one.
 local function note(word)
@@ -88,7 +91,7 @@ local function take_back()
             left = left + place.held
         end
     end
-    entry.wanted = 0
+    entry.wanted, is_other = 0, true
     entry.state = with(entry.state, { in_flight = left })
     return silent
 end
@@ -96,7 +99,7 @@ end
 -- Asks all who hold places whether they use them; not too often.
 local function want()
     if entry.wanted == 0 and now - entry.wanted_at >= QUESTIONS then
-        entry.wanted, entry.wanted_at, is_wanted = now, now, true
+        entry.wanted, entry.wanted_at, is_wanted, is_other = now, now, true, true
     end
 end
 
@@ -117,7 +120,7 @@ end
 local function take(event)
     local mine = entry.places[process]
     if mine then
-        mine.touched = now
+        mine.touched, is_other = now, true
     end
     if event.name == 'kept' then
         return 'nothing'
@@ -128,6 +131,7 @@ local function take(event)
             note(is_over and 'forgotten' or 'cleared')
         end
         count_places(entry.state, CLEAR)
+        is_other = is_other or entry.state ~= CLEAR
         entry.state, entry.holder = CLEAR, false
         return 'nothing'
     end
@@ -161,6 +165,7 @@ local function take(event)
     elseif next.phase == 'clear' then
         entry.holder = false
     end
+    is_other = is_other or next ~= entry.state
     entry.state = next
     return effect
 end
@@ -210,7 +215,7 @@ end
 if changes > 0 then
     redis.call('HSET', KEYS[3], 'number', text(number))
 end
-if #events > 0 then
+if is_other and #events > 0 then
     if entry.state.phase == 'clear' then
         redis.call('DEL', KEYS[1])
         redis.call('ZREM', KEYS[2], name)

@@ -128,6 +128,7 @@ local function load(key, now)
     end
     if now < entry.at then
         shift(entry, now)
+        entry.is_shifted = true
     end
     return entry
 end

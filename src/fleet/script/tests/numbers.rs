@@ -122,7 +122,7 @@ fn several_changes_in_one_call_are_one_message_of_the_last() {
     });
 
     assert_eq!(published.len(), 1);
-    assert_eq!(published[0].words("phase number by gate"), "clear 3 cleared 0");
+    assert_eq!(published[0].words("phase number by gate"), "clear 1 cleared 0");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn the_whole_course_of_an_episode_is_told_step_by_step() {
             "7 cooling exhausted d",
             "8 probing probe b",
             "9 reopening succeeded b",
-            "11 clear cleared -",
+            "10 clear cleared -",
         ]
     );
 }
@@ -318,7 +318,9 @@ fn names_whose_time_is_over_leave_the_index_a_few_at_a_time() {
 #[test]
 fn where_the_epoch_is_lost_a_new_one_begins_and_numbers_only_grow() {
     let Some(mut stage) = Stage::new() else { return };
-    stage.on(&[REFUSED, "cooled 90000000", "cooled 95000000"]);
+    for event in [REFUSED, "cooled 90000000", "cooled 95000000"] {
+        stage.on(&[event]);
+    }
     let _: i64 = stage.command(&["DEL", EPOCH]);
 
     let quiet = stage.on(&["asked"]).line;
@@ -365,4 +367,32 @@ fn no_step_of_the_clock_makes_a_cooldown_longer() {
     // There is no time before the first.
     stage.set("at", 1_u64 << 53);
     assert_eq!(stage.on(&["asked"]).line.words("phase gate by"), "clear 0 forgotten");
+}
+
+#[test]
+fn what_changes_nothing_writes_nothing() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.on(&[REFUSED]);
+    let before = stage.everything();
+
+    let stale = "refused 0 1 free 0 429 - 0";
+    let answer = stage.on(&["asked", stale, "succeeded 1 0 free 0", "kept"]);
+
+    assert_eq!(answer.effects, ["reject cooling", "nothing", "nothing", "nothing"]);
+    assert_eq!(stage.everything(), before);
+}
+
+#[test]
+fn who_hears_all_misses_no_number() {
+    let Some(mut stage) = Stage::new() else { return };
+
+    let published = stage.published(|stage| {
+        stage.on(&[REFUSED, "cooled 90000000", "cooled 95000000"]);
+        stage.on(&["cooled 96000000", "cooled 97000000"]);
+        stage.on(&["asked"]);
+        stage.on(&["cooled 98000000", "cleared"]);
+    });
+
+    let numbers: Vec<_> = published.iter().map(|line| line.number("number")).collect();
+    assert_eq!(numbers, [1, 2, 3]);
 }
