@@ -189,7 +189,7 @@ pub use waiting::{Waiting, WaitingFuture, WaitingLayer};
 #[cfg(any(doc, doctest))]
 pub mod _documentation;
 
-/// Runs the README's examples as tests, where its default feature is on.
-#[cfg(all(doctest, feature = "schedule"))]
+/// Runs the README's examples as tests, where the features that they need are on.
+#[cfg(all(doctest, feature = "schedule", feature = "redis"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The documents that name tests and files.
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "DESIGN.md",
     "SECURITY.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/comparison.md",
     "docs/cookbook/api-keys.md",
     "docs/cookbook/crawling.md",
+    "docs/cookbook/fleet.md",
     "docs/cookbook/grpc.md",
     "docs/cookbook/operating.md",
     "docs/cookbook/polling.md",

@@ -11,12 +11,17 @@
 //! | `grpc`: tonic | |
 //! | `testing`: tests of your own code | |
 //! | `operating`: see it, steer it, restart it | `serde`, `metrics`, `tracing` |
+//! | `fleet`: many processes, one cooldown | `redis` |
 
 #[doc = include_str!("../../docs/cookbook/api-keys.md")]
 pub mod api_keys {}
 
 #[doc = include_str!("../../docs/cookbook/crawling.md")]
 pub mod crawling {}
+
+#[cfg(feature = "redis")]
+#[doc = include_str!("../../docs/cookbook/fleet.md")]
+pub mod fleet {}
 
 /// Its program is tested with the other clients', in `tests/interop`.
 #[cfg(not(doctest))]
