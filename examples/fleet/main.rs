@@ -67,6 +67,7 @@ async fn run(args: Args) -> Result<(), Box<dyn StdError>> {
         show.look(clock.elapsed(), &teams);
         script.play(clock.elapsed(), &mut teams, redis.as_mut(), &mut show).await?;
     }
+    show.look(clock.elapsed(), &teams);
     show.sum_up(clock.elapsed(), &teams);
     Ok(())
 }

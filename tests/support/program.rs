@@ -15,6 +15,10 @@ pub(crate) fn program(example: &str) -> PathBuf {
     BUILT.call_once(|| {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--examples"]);
+        if cfg!(feature = "redis") {
+            // One of them needs it.
+            build.args(["--features", "redis"]);
+        }
         if profile.ends_with("release") {
             build.arg("--release");
         }
