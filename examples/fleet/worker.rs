@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{interval, sleep, timeout};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_retry_after::{
-    Error, Fleet, Ladder, RetryAfterBackoff, RetryAfterBackoffLayer, Upstream,
+    Cooldowns, Error, Fleet, Ladder, RetryAfterBackoff, RetryAfterBackoffLayer, State, Upstream,
 };
 
 use crate::args::Job;
@@ -74,10 +74,16 @@ pub(crate) async fn work(job: Job) -> Result<(), Box<dyn StdError>> {
         let report = Report {
             rejected: rejected.load(Ordering::Relaxed),
             is_in_step: fleet.as_ref().is_none_or(Fleet::is_in_step),
-            left: cooldowns.get(&upstream).map(|info| info.retry_after()).unwrap_or_default(),
+            left: left(&cooldowns, &upstream),
         };
         writeln!(io::stdout().lock(), "{report}")?;
     }
+}
+
+/// How long the upstream is held back yet, as far as is known here.
+fn left(cooldowns: &Cooldowns, upstream: &Upstream) -> Duration {
+    let cooling = cooldowns.get(upstream).filter(|info| info.state() == State::Cooling);
+    cooling.map(|info| info.retry_after()).unwrap_or_default()
 }
 
 /// One of the tasks that call.
