@@ -10,10 +10,10 @@ use tokio::time::sleep;
 use super::link::{Member, Stage};
 use super::pace::Pace;
 use super::server::{Failure, Keys, Server};
-use super::session::{End, Session};
+use super::session::{End, Session, give_first};
 use super::status::Status;
 use crate::ambient;
-use crate::cooldowns::WeakCooldowns;
+use crate::cooldowns::{Cooldowns, WeakCooldowns};
 
 /// How long a table must have been in step for the breaker to forget what was before.
 ///
@@ -56,6 +56,7 @@ impl Driver {
                     return;
                 };
                 table.link().enter(self.member, Stage::Away);
+                stand_alone(&table);
             }
             self.status.lost(&why);
             sleep(pace.after(trouble, ambient::sample())).await;
@@ -71,7 +72,53 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if let Some(table) = self.table.upgrade() {
             table.link().leave(self.member);
+            stand_alone(&table);
         }
         self.status.left();
+    }
+}
+
+/// Gives a table that is out of step the first places of upstreams that reopen.
+///
+/// In step it has none but those that the fleet gives; now nobody would give any.
+fn stand_alone(table: &Cooldowns) {
+    for (upstream, _) in table.known(table.moment_now()) {
+        give_first(table, &upstream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use tower::{ServiceExt, service_fn};
+    use tower_layer::Layer;
+
+    use super::*;
+    use crate::cooldown::{Cause, News, Told, Word};
+    use crate::{Error, Reason, RetryAfterBackoffLayer, State, Upstream};
+
+    #[tokio::test(start_paused = true)]
+    async fn out_of_step_an_upstream_that_reopens_lets_calls_through_here_as_well() {
+        let layer = RetryAfterBackoffLayer::new();
+        let upstream = Upstream::from_uri(&"http://a.example".parse().unwrap());
+        let table = layer.cooldowns();
+        let client = layer.layer(service_fn(|_: Request<()>| async {
+            Ok::<_, std::io::Error>(Response::new(()))
+        }));
+        let call = || client.clone().oneshot(Request::get("http://a.example").body(()).unwrap());
+        table.hear(&upstream, |_, now| {
+            let cause = Cause { rung: 1, status: None, hint: None };
+            let standing = Told::Reopening;
+            let news =
+                News { standing, cause, began: now, ends: now, by_hand: false, outdates: true };
+            Some(Word::Heard(news))
+        });
+        assert_eq!(table.get(&upstream).unwrap().state(), State::Reopening);
+        let Err(Error::RateLimited(limited)) = call().await else { panic!("it has no places") };
+        assert_eq!(limited.reason(), Reason::Reopening);
+
+        stand_alone(&table);
+
+        assert!(call().await.is_ok());
     }
 }

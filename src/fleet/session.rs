@@ -25,6 +25,7 @@ use futures_util::stream::FuturesUnordered;
 use redis::PushInfo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+pub(super) use self::answers::give_first;
 use self::reading::Census;
 use super::event::{self, Event, What};
 use super::link::{Letter, Member, Purpose, Stage};

@@ -196,7 +196,7 @@ fn give(table: &Cooldowns, upstream: &Upstream, places: u32) {
 }
 
 /// Gives the table as many places as a Reopening upstream has at first.
-fn give_first(table: &Cooldowns, upstream: &Upstream) {
+pub(in crate::fleet) fn give_first(table: &Cooldowns, upstream: &Upstream) {
     table.hear(upstream, |state, _| match state.phase {
         Phase::Reopening { width, .. } => Some(Word::Room(FIRST_PLACES.saturating_sub(width))),
         Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => None,
