@@ -17,7 +17,7 @@ pub(super) const VERSION: &str = "1";
 const NONE: &str = "-";
 
 /// The longest cooldown that is believed: a year and a day.
-const LONGEST: u64 = 367 * 24 * 3600 * 1_000_000;
+pub(super) const LONGEST: u64 = 367 * 24 * 3600 * 1_000_000;
 
 /// How it stood with an upstream at one time of Redis's clock.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::link::{Member, Stage};
 use super::pace::Pace;
 use super::server::{Failure, Keys, Server};
-use super::session::{End, Session, give_first};
+use super::session::{End, Known, Session, give_first};
 use super::status::Status;
 use crate::ambient;
 use crate::cooldowns::{Cooldowns, WeakCooldowns};
@@ -34,12 +34,12 @@ impl Driver {
     /// Keeps the table in step for as long as anybody else holds it.
     pub(super) async fn drive(self) {
         let mut pace = Pace::default();
-        let mut epoch = String::new();
+        let mut known = Known::default();
         loop {
             let end = match self.connect().await {
                 Ok((server, pushes)) => {
                     let (table, me) = (self.table.clone(), Arc::clone(&self.me));
-                    let session = Session::new(table, &self.status, me, server, pushes, &mut epoch);
+                    let session = Session::new(table, &self.status, me, server, pushes, &mut known);
                     let (end, in_step) = session.run(self.member).await;
                     if in_step >= WELL {
                         pace.is_well();

@@ -110,10 +110,10 @@ pub(super) enum Purpose {
     Probe,
     /// A call waits for a place.
     Place,
+    /// It was asked for in vain, and others have been asked to yield theirs since.
+    PlaceAgain,
     /// A place is taken that the table has given already.
     Taken,
-    /// The driver itself has something to say.
-    Errand,
 }
 
 impl Link {
@@ -182,6 +182,11 @@ impl Link {
         self.held().shares.get(upstream).is_some_and(|share| share.outstanding > 0)
     }
 
+    /// Notes an event that the driver itself sends.
+    pub(super) fn sends(&self, upstream: &Upstream) {
+        self.held().count(upstream);
+    }
+
     /// Notes that so many events of this process have been answered.
     pub(super) fn answered(&self, upstream: &Upstream, events: usize) {
         if let Some(share) = self.held().shares.get_mut(upstream) {
@@ -219,13 +224,18 @@ impl Held {
         matches!(self.stage, Stage::Reading | Stage::InStep)
     }
 
+    /// Counts an event that is on its way.
+    fn count(&mut self, upstream: &Upstream) {
+        let share = self.shares.entry(upstream.clone()).or_default();
+        share.outstanding = share.outstanding.saturating_add(1);
+    }
+
     fn post(&mut self, letter: Letter) {
         if !self.is_told() || !name::is_shared(&letter.upstream) {
             return;
         }
         if self.outbox.len() < OUTBOX {
-            let share = self.shares.entry(letter.upstream.clone()).or_default();
-            share.outstanding = share.outstanding.saturating_add(1);
+            self.count(&letter.upstream);
             self.outbox.push_back(letter);
         } else {
             self.overrun = true;

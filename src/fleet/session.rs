@@ -76,10 +76,12 @@ pub(super) struct Session<'a> {
     /// Whose turn it is, once there are fewer on their way.
     queue: VecDeque<Upstream>,
     answers: FuturesUnordered<OnItsWay>,
+    /// Places to be asked for once more.
+    again: VecDeque<(Instant, Upstream, Event)>,
     /// Leases that wait for a call, the oldest first.
     given: VecDeque<(Instant, Upstream)>,
-    /// Whose numbers were heard, the sessions before included.
-    epoch: &'a mut String,
+    /// What was heard, in the sessions before as well.
+    known: &'a mut Known,
     numbers: Numbers,
     /// What the fleet knows, and when what only this table knows is told.
     census: Option<Census>,
@@ -88,6 +90,15 @@ pub(super) struct Session<'a> {
 
 /// A batch of events, until Redis has answered.
 type OnItsWay = Pin<Box<dyn Future<Output = (Upstream, Answer)> + Send>>;
+
+/// What outlives a session of what was heard.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Whose numbers they were: another one, and Redis has lost what it knew.
+    epoch: String,
+    /// The newest.
+    number: u64,
+}
 
 /// What is told of one upstream.
 #[derive(Debug, Default)]
@@ -113,7 +124,7 @@ impl<'a> Session<'a> {
         me: Arc<str>,
         server: Server,
         pushes: Pushes,
-        epoch: &'a mut String,
+        known: &'a mut Known,
     ) -> Self {
         Self {
             table,
@@ -125,7 +136,8 @@ impl<'a> Session<'a> {
             queue: VecDeque::new(),
             answers: FuturesUnordered::new(),
             given: VecDeque::new(),
-            epoch,
+            known,
+            again: VecDeque::new(),
             numbers: Numbers::default(),
             census: None,
             timer: Box::pin(sleep_until(ambient::later(ambient::now(), ambient::FAR))),
@@ -211,6 +223,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Tells an event of the driver's own.
+    fn errand(&mut self, table: &Cooldowns, upstream: &Upstream, event: Event, purpose: Purpose) {
+        table.link().sends(upstream);
+        self.tell(upstream.clone(), event, purpose);
+    }
+
     fn tell(&mut self, upstream: Upstream, event: Event, purpose: Purpose) {
         let line = self.lines.entry(upstream.clone()).or_default();
         if line.sent.is_none() && line.waiting.is_empty() {
@@ -241,7 +259,7 @@ impl<'a> Session<'a> {
     }
 
     fn check_epoch(&self, epoch: &str) -> Result<(), End> {
-        if epoch == self.epoch.as_str() {
+        if epoch == self.known.epoch {
             return Ok(());
         }
         Err(End::Trouble(Trouble::Lost, "redis has lost what it knew".to_owned()))
@@ -260,6 +278,13 @@ impl<'a> Session<'a> {
                 self.give_back(table, &upstream, event, event::Role::Probe(probe));
             }
         }
+        while let Some((at, upstream, event)) = self.again.front()
+            && now >= *at
+        {
+            let (upstream, event) = (upstream.clone(), *event);
+            self.again.pop_front();
+            self.errand(table, &upstream, event, Purpose::PlaceAgain);
+        }
         if let Some(census) = self.census.take_if(|census| now >= census.due) {
             census.tell_rest(table);
         }
@@ -272,7 +297,8 @@ impl<'a> Session<'a> {
     fn set_timer(&mut self) {
         let lapse = self.given.front().map(|(until, _)| *until);
         let census = self.census.as_ref().map(|census| census.due);
-        let due = [lapse, census, self.numbers.due()].into_iter().flatten().min();
+        let again = self.again.front().map(|(at, ..)| *at);
+        let due = [lapse, again, census, self.numbers.due()].into_iter().flatten().min();
         let due = due.unwrap_or_else(|| ambient::later(ambient::now(), ambient::FAR));
         if self.timer.deadline() != due {
             self.timer.as_mut().reset(due);

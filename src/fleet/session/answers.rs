@@ -1,5 +1,7 @@
 //! What follows from Redis's answers to what was told.
 
+use std::time::Duration;
+
 use super::super::bulletin::{Bulletin, Phase as Heard};
 use super::super::event::{self, Event, What};
 use super::super::link::{Grant, Hearing, Leased, Purpose, TURN};
@@ -9,6 +11,10 @@ use crate::ambient;
 use crate::cooldown::{FIRST_PLACES, Phase, Rules, Word};
 use crate::cooldowns::Cooldowns;
 use crate::upstream::Upstream;
+
+/// How long those who hold places take to say that they do not use them, at least
+/// nearly always: they are told, and tell.
+const YIELDED_WITHIN: Duration = Duration::from_millis(10);
 
 /// What followed from an event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,8 +53,7 @@ impl Session<'_> {
         };
         let batch = line.sent.take().unwrap_or_default();
         let is_idle = line.waiting.is_empty();
-        let ours = batch.iter().filter(|(_, purpose)| *purpose != Purpose::Errand).count();
-        table.link().answered(upstream, ours);
+        table.link().answered(upstream, batch.len());
         if is_idle {
             self.lines.remove(upstream);
         } else {
@@ -81,10 +86,11 @@ impl Session<'_> {
         table.hear(upstream, |state, now| {
             table.link().hear(upstream, state, &bulletin, &heard, now)
         });
+        let is_reopening = bulletin.phase == Heard::Reopening;
         for ((event, purpose), effect) in batch.iter().zip(effects) {
-            self.grant(table, upstream, *event, *purpose, Effect::read(effect));
+            self.grant(table, upstream, *event, *purpose, Effect::read(effect), is_reopening);
         }
-        if is_idle && bulletin.phase == Heard::Reopening {
+        if is_idle && is_reopening {
             self.square(table, upstream, bulletin.mine);
         }
         Ok(())
@@ -98,6 +104,7 @@ impl Session<'_> {
         event: Event,
         purpose: Purpose,
         effect: Effect,
+        is_reopening: bool,
     ) {
         match (purpose, effect) {
             (Purpose::Probe, Effect::Probe(number)) => {
@@ -106,26 +113,39 @@ impl Session<'_> {
             (Purpose::Probe, Effect::Free) => {
                 self.lease(table, upstream, event, Grant::Probe(None));
             }
-            (Purpose::Probe, Effect::Other) => self.lease(table, upstream, event, Grant::Denied),
+            (Purpose::Probe, Effect::Other) => {
+                self.lease(table, upstream, event, Grant::Denied);
+                // Whoever wanted to be the probe wants a place.
+                if is_reopening {
+                    self.errand(table, upstream, event, Purpose::Place);
+                }
+            }
             // A place will do as well: the upstream is Reopening.
             (Purpose::Probe, Effect::Place) => {
                 self.lease(table, upstream, event, Grant::Denied);
                 give(table, upstream, 1);
             }
-            (Purpose::Place, Effect::Place) => {
+            (Purpose::Place | Purpose::PlaceAgain, Effect::Place) => {
                 table.link().placed(upstream);
                 give(table, upstream, 1);
             }
             // Nobody in the fleet knows of it: what is left of its way back is ours.
-            (Purpose::Place, Effect::Free) => give_first(table, upstream),
+            (Purpose::Place | Purpose::PlaceAgain, Effect::Free) => give_first(table, upstream),
+            (Purpose::Place, Effect::Other) => self.ask_again(upstream, event),
             // The upstream has cooled meanwhile, and nobody here waits to be the probe.
-            (Purpose::Place | Purpose::Taken, Effect::Probe(number)) => {
+            (Purpose::Place | Purpose::PlaceAgain | Purpose::Taken, Effect::Probe(number)) => {
                 self.give_back(table, upstream, event, event::Role::Probe(number));
             }
-            (Purpose::Place, Effect::Other)
+            (Purpose::PlaceAgain, Effect::Other)
             | (Purpose::Taken, Effect::Free | Effect::Place | Effect::Other)
-            | (Purpose::Tell | Purpose::Errand, _) => {}
+            | (Purpose::Tell, _) => {}
         }
+    }
+
+    /// Asks for a place once more, when those who have some will have been heard.
+    fn ask_again(&mut self, upstream: &Upstream, event: Event) {
+        let at = ambient::later(ambient::now(), YIELDED_WITHIN);
+        self.again.push_back((at, upstream.clone(), event));
     }
 
     /// Hands a lease to whoever waits for it.
@@ -155,7 +175,7 @@ impl Session<'_> {
         let seen = table.link().seen(upstream);
         let from = event::Standing { seen, stale: false, role };
         let what = What::Dropped { from };
-        self.tell(upstream.clone(), Event { what, ..event }, Purpose::Errand);
+        self.errand(table, upstream, Event { what, ..event }, Purpose::Tell);
     }
 
     /// Brings the places that the table gives in line with those that it has, unless
@@ -185,7 +205,7 @@ impl Session<'_> {
     /// Lets a call go alone that waits for an answer which will not come.
     fn let_go(&mut self, table: &Cooldowns, upstream: &Upstream, batch: &[(Event, Purpose)]) {
         for (event, purpose) in batch {
-            self.grant(table, upstream, *event, *purpose, Effect::Free);
+            self.grant(table, upstream, *event, *purpose, Effect::Free, false);
         }
     }
 }

@@ -33,6 +33,7 @@ impl Session<'_> {
             return Ok(());
         }
         self.numbers.came(bulletin.number, ambient::now());
+        self.known.number = self.known.number.max(bulletin.number);
         self.hear(table, &bulletin);
         Ok(())
     }
@@ -75,7 +76,7 @@ impl Session<'_> {
             return;
         };
         let event = Event { what: What::Kept, policy: table.policy(&Rules::default()) };
-        self.tell(upstream.clone(), event, Purpose::Errand);
+        self.errand(table, &upstream, event, Purpose::Tell);
         for _ in 0..spare {
             self.give_back(table, &upstream, event, event::Role::Place);
         }

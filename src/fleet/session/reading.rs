@@ -49,12 +49,15 @@ impl Session<'_> {
             if *epoch != page.epoch {
                 return Err(End::Trouble(Trouble::Lost, "redis has lost what it knew".to_owned()));
             }
-            if *self.epoch != page.epoch {
-                self.epoch.clone_from(&page.epoch);
+            // A replica that has taken over may not have heard of all: it will use numbers
+            // again that were heard before.
+            if self.known.epoch != page.epoch || page.number < self.known.number {
+                self.known.epoch.clone_from(&page.epoch);
                 table.link().begin_anew();
                 // What another Redis knew is not forgotten because this one does not.
                 before.clear();
             }
+            self.known.number = page.number;
             for text in &page.bulletins {
                 match Bulletin::read(text) {
                     Some(bulletin) if bulletin.phase == Heard::Bad => {
