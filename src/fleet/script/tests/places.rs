@@ -4,11 +4,24 @@
 use super::SECOND;
 use super::stage::{REFUSED, Stage};
 
-/// Lets the question who uses the places be that old.
-fn age(stage: &mut Stage, by: u64) {
-    for field in ["wanted", "wanted_at"] {
-        let value = stage.kept(field) - by;
+/// Makes the question who uses the places exactly that old as the next call comes, and
+/// those who hold one have been heard of so long ago.
+///
+/// It is written down as of a time to come: the script takes that for a step of the
+/// clock, and keeps what lies between.
+fn age(stage: &mut Stage, question: u64, holders: &[(&str, u64)]) {
+    let then = stage.now() + 3600 * SECOND;
+    let ahead = then - stage.kept("at");
+    for field in ["began", "ends"] {
+        let value = stage.kept(field) + ahead;
         stage.set(field, value);
+    }
+    stage.set("at", then);
+    stage.set("wanted", then - question);
+    stage.set("wanted_at", then - question);
+    for (process, silence) in holders {
+        let held = places(stage, process).unwrap();
+        stage.set(&format!("p:{process}"), format!("{held} {}", then - silence));
     }
 }
 
@@ -110,11 +123,9 @@ fn who_finds_no_place_has_all_asked_whether_theirs_are_used() {
     let number = stage.kept("number");
 
     let published = stage.published(|stage| {
-        let answer = stage.by("b", &["asked"]);
-        assert_eq!(answer.effects, ["reject reopening"]);
+        let answer = stage.by("b", &["asked", "asked", "asked"]);
+        assert_eq!(answer.effects, ["reject reopening"; 3]);
         assert_eq!(answer.line.word("phase"), "reopening");
-        // Once is enough for all.
-        stage.by("c", &["asked", "asked"]);
     });
 
     assert_eq!(published.len(), 1);
@@ -129,16 +140,13 @@ fn places_of_the_silent_are_taken_back_after_a_second() {
     stage.reopen("dead");
     stage.by("dead", &["asked"]);
     stage.by("alive", &["asked"]);
-    assert_eq!(stage.by("b", &["asked"]).effects, ["reject reopening"]);
-    stage.by("alive", &["kept"]);
-    let old = touched(&mut stage, "dead") - SECOND;
-    stage.set("p:dead", format!("1 {old}"));
 
     // Before the second is over nobody is given up.
-    age(&mut stage, SECOND / 2);
+    let silence = [("dead", 2 * SECOND), ("alive", 1)];
+    age(&mut stage, SECOND - 1, &silence);
     assert_eq!(stage.by("b", &["asked"]).effects, ["reject reopening"]);
     assert_eq!(places(&mut stage, "dead"), Some(1));
-    age(&mut stage, SECOND / 2);
+    age(&mut stage, SECOND, &silence);
 
     let answer = stage.by("b", &["asked", "asked"]);
 
@@ -152,9 +160,7 @@ fn whoever_answered_at_the_very_moment_keeps_its_places() {
     let Some(mut stage) = Stage::new() else { return };
     stage.reopen("a");
     stage.by("a", &["asked", "asked"]);
-    let wanted = stage.by("b", &["asked"]).line.number("now") - SECOND;
-    stage.set("wanted", wanted);
-    stage.set("p:a", format!("2 {wanted}"));
+    age(&mut stage, SECOND, &[("a", SECOND)]);
 
     assert_eq!(stage.by("b", &["asked"]).effects, ["reject reopening"]);
     assert_eq!(places(&mut stage, "a"), Some(2));
@@ -165,9 +171,7 @@ fn where_all_places_are_used_they_are_asked_for_again_each_second() {
     let Some(mut stage) = Stage::new() else { return };
     stage.reopen("a");
     stage.by("a", &["asked", "asked"]);
-    stage.by("b", &["asked"]);
-    stage.by("a", &["kept"]);
-    age(&mut stage, 2 * SECOND);
+    age(&mut stage, 2 * SECOND, &[("a", SECOND)]);
 
     let published = stage.published(|stage| {
         assert_eq!(stage.by("b", &["asked"]).effects, ["reject reopening"]);
@@ -189,20 +193,16 @@ fn a_place_that_is_found_ends_the_search_and_the_next_question_waits() {
     stage.by("b", &["asked"]);
     assert_eq!(stage.kept("wanted"), 0);
 
-    // Within 100 ms of the last one there is no question, and later there is.
-    let soon = stage.now() + 10 * SECOND;
-    stage.set("wanted_at", soon);
-    stage.set("at", soon);
-    let quiet = stage.published(|stage| {
-        stage.by("c", &["asked"]);
-    });
-    assert_eq!((quiet.len(), stage.kept("wanted")), (0, 0));
-    let value = stage.kept("wanted_at") - 100_000;
-    stage.set("wanted_at", value);
-    let asked = stage.published(|stage| {
-        stage.by("c", &["asked"]);
-    });
-    assert_eq!(asked.len(), 1);
+    // Within 100 ms of the last one there is no question, and then there is.
+    for (age_of_it, questions) in [(99_999, 0), (100_000, 1)] {
+        age(&mut stage, age_of_it, &[]);
+        stage.set("wanted", 0);
+        let asked = stage.published(|stage| {
+            stage.by("c", &["asked"]);
+        });
+        assert_eq!(asked.len(), questions, "after {age_of_it} µs");
+        assert_eq!(stage.kept("wanted") != 0, questions != 0);
+    }
 }
 
 #[test]
@@ -240,23 +240,14 @@ fn a_clock_that_goes_back_makes_nobody_silent() {
     let Some(mut stage) = Stage::new() else { return };
     stage.reopen("a");
     stage.by("a", &["asked", "asked"]);
-    stage.by("b", &["asked"]);
-    stage.by("a", &["kept"]);
-    let hour = 3600 * SECOND;
-    let heard = touched(&mut stage, "a") + hour;
-    stage.set("p:a", format!("2 {heard}"));
-    for field in ["began", "ends", "at", "wanted", "wanted_at"] {
-        let value = stage.kept(field) + hour;
-        stage.set(field, value);
-    }
 
-    let line = stage.by("c", &["asked"]).line;
+    age(&mut stage, 2, &[("a", 1)]);
+    let now = stage.by("c", &["asked"]).line.number("now");
 
-    let (now, wanted) = (line.number("now"), stage.kept("wanted"));
-    assert!(wanted <= now && now - wanted < SECOND, "{wanted} at {now}");
-    let heard = touched(&mut stage, "a");
-    assert!(wanted <= heard && heard <= now, "{heard} at {now}");
-    age(&mut stage, 2 * SECOND);
+    assert_eq!(stage.kept("wanted"), now - 2);
+    assert_eq!(stage.kept("wanted_at"), now - 2);
+    assert_eq!(touched(&mut stage, "a"), now - 1);
+    age(&mut stage, 2 * SECOND, &[("a", SECOND)]);
     assert_eq!(stage.by("c", &["asked"]).effects, ["reject reopening"]);
     assert_eq!(places(&mut stage, "a"), Some(2));
 }
