@@ -132,6 +132,21 @@ fn who_finds_no_place_has_all_asked_whether_theirs_are_used() {
     assert_eq!(published[0].words("phase by mine in_flight width"), "wanted - 0 2 2");
     assert_eq!(published[0].number("number"), number);
     assert_eq!(stage.kept("wanted"), published[0].number("now"));
+    assert_eq!(stage.kept("wanted_at"), published[0].number("now"));
+}
+
+#[test]
+fn a_question_that_is_out_is_not_asked_again() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.reopen("a");
+    stage.by("a", &["asked", "asked"]);
+    age(&mut stage, SECOND / 2, &[]);
+
+    let published = stage.published(|stage| {
+        assert_eq!(stage.by("b", &["asked"]).effects, ["reject reopening"]);
+    });
+
+    assert_eq!(published, []);
 }
 
 #[test]
