@@ -375,8 +375,8 @@ fn what_changes_nothing_writes_nothing() {
     stage.on(&[REFUSED]);
     let before = stage.everything();
 
-    let stale = "refused 0 1 free 0 429 - 0";
-    let answer = stage.on(&["asked", stale, "succeeded 1 0 free 0", "kept"]);
+    let old = "refused 0 1 free 0 429 - 0";
+    let answer = stage.on(&["asked", old, "succeeded 1 0 free 0", "kept"]);
 
     assert_eq!(answer.effects, ["reject cooling", "nothing", "nothing", "nothing"]);
     assert_eq!(stage.everything(), before);
