@@ -47,8 +47,12 @@ mod server;
 mod site;
 #[path = "fleet/slow.rs"]
 mod slow;
+#[path = "fleet/solo.rs"]
+mod solo;
 #[path = "fleet/storm.rs"]
 mod storm;
+#[path = "fleet/witness.rs"]
+mod witness;
 #[path = "fleet/worker.rs"]
 mod worker;
 

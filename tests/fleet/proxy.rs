@@ -125,12 +125,8 @@ async fn join(
     let (from_client, to_client) = client.into_split();
     let (from_redis, to_redis) = redis.into_split();
     let is_deaf = Deaf::default();
-    let there = Pump {
-        way: way.clone(),
-        delay: |way| way.there,
-        is_deaf: is_deaf.clone(),
-        news: None,
-    };
+    let there =
+        Pump { way: way.clone(), delay: |way| way.there, is_deaf: is_deaf.clone(), news: None };
     let news = News { tally, chance };
     let back = Pump { way: way.clone(), delay: |way| way.back, is_deaf, news: Some(news) };
     tokio::select! {
@@ -212,7 +208,7 @@ impl Pump {
             let read = timeout(deadline, receive(&from, &mut bytes)).await;
             let way = *self.way.borrow();
             let due = Instant::from_std(crate::clock::now()) + (self.delay)(&way);
-            let mut send = |frame: Vec<u8>| to.send(Parcel { due, bytes: frame }).is_ok();
+            let send = |frame: Vec<u8>| to.send(Parcel { due, bytes: frame }).is_ok();
             match read {
                 Ok(Ok(0) | Err(_)) => return,
                 Err(_) => {

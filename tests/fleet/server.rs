@@ -134,9 +134,8 @@ impl Redis {
     fn is_there(&self) -> bool {
         let client = redis::Client::open(self.url()).unwrap();
         let connection = client.get_connection_with_timeout(Duration::from_secs(1));
-        connection.is_ok_and(|mut connection| {
-            redis::cmd("PING").query::<String>(&mut connection).is_ok()
-        })
+        connection
+            .is_ok_and(|mut connection| redis::cmd("PING").query::<String>(&mut connection).is_ok())
     }
 
     /// Kills it as `kill -9` does.

@@ -84,10 +84,7 @@ impl Site {
         site
     }
 
-    async fn serve(
-        self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn serve(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let worker = request.headers()[WORKER].to_str().unwrap().parse().unwrap();
         let arrived = clock::wall();
         let answer = Arc::clone(&self.answer.lock().unwrap());
@@ -102,7 +99,9 @@ impl Site {
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         if let Some(hint) = reply.hint {
-            response.headers_mut().insert("retry-after-ms", hint.as_millis().to_string().parse().unwrap());
+            response
+                .headers_mut()
+                .insert("retry-after-ms", hint.as_millis().to_string().parse().unwrap());
         }
         self.entries()[index].answered = clock::wall();
         Ok(response)

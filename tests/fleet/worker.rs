@@ -7,10 +7,9 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io::{BufRead as _, Write as _};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -29,6 +28,7 @@ use crate::chance::Chance;
 use crate::clock;
 use crate::crew::Settings;
 use crate::site::WORKER;
+use crate::witness::{Stage, Witness};
 
 /// With what a worker's lines begin, so that the harness's own are none.
 pub(crate) const MARK: &str = "fleet";
@@ -41,47 +41,6 @@ fn say(what: &str) {
     let line = format!("{MARK} {} {what}\n", clock::wall());
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes()).and_then(|()| out.flush()).unwrap();
-}
-
-/// How far a call has come: not yet, sent, answered.
-#[derive(Clone, Default)]
-struct Stage(Arc<AtomicU8>);
-
-const SENT: u8 = 1;
-const ANSWERED: u8 = 2;
-
-/// Stands before the wire: judges what is sent, and notes how far it has come.
-#[derive(Clone)]
-struct Witness<S> {
-    inner: S,
-    book: Arc<Book>,
-    name: fn(&Uri) -> Upstream,
-}
-
-impl<S, B, R> Service<Request<B>> for Witness<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: 'static,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.book.sends(&(self.name)(request.uri()));
-        let stage = request.extensions().get::<Stage>().unwrap().clone();
-        stage.0.store(SENT, Ordering::Relaxed);
-        let call = self.inner.call(request);
-        Box::pin(async move {
-            let answer = call.await;
-            stage.0.store(ANSWERED, Ordering::Relaxed);
-            answer
-        })
-    }
 }
 
 /// What became of calls.
@@ -128,7 +87,7 @@ where
         let mut call = pin!(client.call(request));
         let answer = poll_fn(|cx| {
             let polled = call.as_mut().poll(cx);
-            if polled.is_pending() && stage.0.load(Ordering::Relaxed) != SENT {
+            if polled.is_pending() && !stage.is_sent() {
                 self.tally.waited.fetch_add(1, Ordering::Relaxed);
             }
             polled
@@ -214,7 +173,7 @@ async fn work(settings: Settings) {
     let fleet = Fleet::join(&*settings.redis, &settings.namespace, &table).unwrap();
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let caller = Arc::new(Caller {
-        client: layer.layer(Witness { inner: client, book: Arc::clone(&book), name }),
+        client: layer.layer(Witness::new(client, Arc::clone(&book), name)),
         url: settings.url,
         id: settings.id,
         table,
@@ -237,7 +196,8 @@ async fn work(settings: Settings) {
                     let mut chance = Chance::new(settings.id, number);
                     // From half to one and a half of it: who begins as one goes apart.
                     let pause = settings.pause;
-                    let mut rest = move || pause / 2 + pause * u32::try_from(chance.below(101)).unwrap() / 100;
+                    let mut rest =
+                        move || pause / 2 + pause * u32::try_from(chance.below(101)).unwrap() / 100;
                     tokio::task::spawn_local(async move {
                         while is_calling.load(Ordering::Relaxed) {
                             match caller.call("").await {
@@ -253,7 +213,9 @@ async fn work(settings: Settings) {
             "rest" => is_calling.store(false, Ordering::Relaxed),
             "once" => match caller.call(path).await {
                 Outcome::Answered(status) => say(&format!("once {status}")),
-                Outcome::Held(reason, wait) => say(&format!("once {reason:?} {}", wait.as_micros())),
+                Outcome::Held(reason, wait) => {
+                    say(&format!("once {reason:?} {}", wait.as_micros()))
+                }
                 Outcome::Failed => say("once failed"),
             },
             "watch" => {
