@@ -27,6 +27,8 @@ mod clocks;
 mod crew;
 #[path = "fleet/frames.rs"]
 mod frames;
+#[path = "fleet/joining.rs"]
+mod joining;
 #[path = "fleet/latency.rs"]
 mod latency;
 #[path = "fleet/lease.rs"]
@@ -59,6 +61,7 @@ mod worker;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use server::Redis;
+use tokio::runtime;
 
 /// Waits for the machine: tests that run beside each other would measure each other.
 fn turn() -> MutexGuard<'static, ()> {
@@ -70,12 +73,21 @@ fn turn() -> MutexGuard<'static, ()> {
 ///
 /// The test's own body may block: what it spawns runs on other threads.
 fn with_redis(test: impl AsyncFnOnce(&mut Redis)) {
+    let mut runtime = runtime::Builder::new_multi_thread();
+    run_with_redis(runtime.worker_threads(2), test);
+}
+
+/// The same on a single thread: nothing happens beside the test but where it waits.
+fn with_redis_on_one_thread(test: impl AsyncFnOnce(&mut Redis)) {
+    run_with_redis(&mut runtime::Builder::new_current_thread(), test);
+}
+
+fn run_with_redis(runtime: &mut runtime::Builder, test: impl AsyncFnOnce(&mut Redis)) {
     let _turn = turn();
     let Some(mut redis) = Redis::start() else {
         return;
     };
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    let runtime = runtime.enable_all().build().unwrap();
     runtime.block_on(test(&mut redis));
     // What hangs at its end, hangs by itself.
     runtime.shutdown_background();

@@ -50,7 +50,7 @@ fn an_entry_that_cannot_be_read_is_told_once_and_calls_go_on() {
             spoil(&mut redis.connection(), how);
 
             for round in 0..2 {
-                solo.episode().await;
+                solo.episode(millis(50)).await;
                 assert_eq!(solo.state(), State::Clear);
                 assert_eq!(fleet.ignored(), 1, "{how}, {round}: {:?}", fleet.last_problem());
             }
@@ -59,7 +59,7 @@ fn an_entry_that_cannot_be_read_is_told_once_and_calls_go_on() {
             // Who joins later reads it, and meets it again with a call.
             let (late, fleet) = joined(redis).await;
             assert_eq!(fleet.ignored(), 1, "{how}: {:?}", fleet.last_problem());
-            late.episode().await;
+            late.episode(millis(50)).await;
             assert_eq!(fleet.ignored(), 1, "{how}, twice: {:?}", fleet.last_problem());
 
             // Nothing was changed by all that; and once it is gone all is well.
@@ -107,7 +107,7 @@ fn a_namespace_that_is_of_another_kind_is_told_and_tables_go_on_alone() {
             let told = until(secs(5), || fleet.last_problem().is_some());
             assert!(told.is_some(), "{what}: not told");
 
-            solo.episode().await;
+            solo.episode(millis(50)).await;
 
             assert!(!fleet.is_in_step(), "{what}: there is no fleet");
             let kind: String =
@@ -122,17 +122,17 @@ fn what_goes_bad_while_all_is_in_step_stops_no_call() {
     for what in ["index", "epoch"] {
         with_redis(async |redis| {
             let (solo, fleet) = joined(redis).await;
-            solo.episode().await;
+            solo.episode(millis(50)).await;
             let _: u64 = redis.connection().del(key(what)).unwrap();
             let _: () = redis.connection().set(key(what), "mine").unwrap();
 
-            solo.episode().await;
+            solo.episode(millis(50)).await;
             assert!(fleet.last_problem().is_some(), "{what}: not told");
 
             // It is put right: the table is in step again by itself.
             let _: u64 = redis.connection().del(key(what)).unwrap();
             assert!(until(secs(40), || fleet.is_in_step()).is_some(), "{what}: never in step");
-            solo.episode().await;
+            solo.episode(millis(50)).await;
         });
     }
 }

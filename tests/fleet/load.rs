@@ -37,7 +37,7 @@ fn the_healthy_path_costs_redis_nothing_and_an_episode_a_count_of_scripts() {
         assert_eq!(since(&before, redis), BTreeMap::new(), "on the healthy path");
 
         let before = redis.commands();
-        one.episode().await;
+        one.episode(millis(50)).await;
         sleep(millis(300)).await;
         let episode = since(&before, redis);
         let scripts = episode.get("evalsha").copied().unwrap_or(0);

@@ -1,1 +1,135 @@
-//! Not yet.
+//! A worker that is cut off from Redis, and messages that come twice, late or never.
+
+use std::thread::sleep;
+
+use crate::crew::{self, Settings, Worker};
+use crate::proxy::{Mode, Proxy, Way};
+use crate::server::{Redis, until};
+use crate::site::{Entry, Reply, Site};
+use crate::storm::{Episode, begin, rest, served};
+use crate::support::{millis, secs};
+use crate::with_redis;
+
+const CALLERS: u64 = 8;
+
+/// Three workers, each with a proxy of its own.
+async fn crew(redis: &Redis, site: &Site) -> (Vec<Worker>, Vec<Proxy>) {
+    let (mut workers, mut proxies) = (Vec::new(), Vec::new());
+    for id in 0..3 {
+        let proxy = Proxy::start(redis.port(), id).await;
+        let settings = Settings::new(redis, site).with(|settings| {
+            settings.redis = proxy.url();
+            settings.id = id;
+            settings.callers = CALLERS;
+        });
+        workers.push(Worker::start(&settings));
+        proxies.push(proxy);
+    }
+    (workers, proxies)
+}
+
+/// One worker is cut off, all are refused, and it comes back.
+fn cut_off(mode: Mode) {
+    with_redis(async |redis| {
+        let well = Reply::ok(millis(10));
+        let site = Site::start(move |_| well).await;
+        let (mut workers, proxies) = crew(redis, &site).await;
+        begin(&mut workers, &site, 3 * CALLERS);
+
+        proxies[2].set(Way::of(mode));
+        sleep(millis(100));
+        let logged = site.requests();
+        site.answers(|worker| Reply::refused(millis(5000 + 300 * worker), millis(2)));
+        let cooling = until(secs(3), || {
+            crew::tables(&mut workers).iter().all(|table| table.state == "cooling")
+        });
+        assert!(cooling.is_some(), "{:?}", crew::tables(&mut workers));
+        sleep(millis(1200));
+        // It learns by itself, and by its own burst only.
+        let own = site.log()[logged..]
+            .iter()
+            .filter(|entry| entry.worker == 2 && entry.status == 429)
+            .count();
+        assert!(own <= usize::try_from(CALLERS).unwrap(), "{own} of one worker");
+        let tables = crew::tables(&mut workers);
+        let (was, longest) =
+            (crew::spread(&tables), tables.iter().map(|table| table.until).max().unwrap());
+
+        proxies[2].set(Way::default());
+        let mut tables = Vec::new();
+        let took = until(secs(4), || {
+            tables = crew::tables(&mut workers);
+            crew::spread(&tables).is_some_and(|spread| spread <= 50_000)
+        });
+        site.answers(move |_| well);
+        served(&mut workers);
+        rest(&mut workers);
+        let tally = crew::tally(&mut workers);
+
+        println!("partition ({mode:?}): {was:?} us apart, alike {took:?} after; {tally:?}");
+        assert!(tally.is_calm(), "{tally:?}");
+        assert!(took.is_some(), "{tables:?}");
+        assert!(tables.iter().all(|table| table.until + 50_000 >= longest), "{tables:?}");
+        assert!(took.is_some_and(|took| took <= secs(1)), "{took:?}");
+    });
+}
+
+#[test]
+fn a_worker_whose_connection_stalls_goes_on_alone_and_comes_back() {
+    cut_off(Mode::Stalls);
+}
+
+#[test]
+fn a_worker_whose_connection_is_deaf_goes_on_alone_and_comes_back() {
+    cut_off(Mode::Swallows);
+}
+
+#[test]
+fn a_worker_that_is_cut_off_goes_on_alone_and_comes_back() {
+    cut_off(Mode::Cuts);
+}
+
+#[test]
+fn messages_that_come_twice_late_or_never_make_no_second_probe_or_ramp() {
+    with_redis(async |redis| {
+        let well = Reply::ok(millis(30));
+        let site = Site::start(move |_| well).await;
+        let (mut workers, proxies) = crew(redis, &site).await;
+        for proxy in &proxies {
+            proxy.set(Way { twice: 30, late: 30, ..Way::default() });
+        }
+        begin(&mut workers, &site, 3 * CALLERS);
+
+        for round in 0..3 {
+            site.refuses_for(millis(900), Reply::refused(millis(700), millis(2)), well);
+            let refused = until(secs(3), || crew::tables(&mut workers)[0].state == "cooling");
+            assert!(refused.is_some(), "round {round}");
+            served(&mut workers);
+            rest(&mut workers);
+            let log = site.log();
+            site.forget();
+            crew::tell(&mut workers, "call");
+
+            let episode = Episode::of(&log, 500_000);
+            // Who hears late learns by its own burst, and by no more than that.
+            for worker in 0..3 {
+                let own: Vec<Entry> =
+                    log.iter().filter(|entry| entry.worker == worker).copied().collect();
+                let burst = episode.burst.iter().filter(|it| it.worker == worker).count();
+                let first = own.iter().filter(|it| it.status == 429).map(|it| it.answered).min();
+                let flying = first
+                    .map_or(0, |first| own.iter().filter(|it| it.is_in_flight(first - 1)).count());
+                assert!(burst <= flying, "round {round}: {burst} of {worker}, {flying} in flight");
+            }
+            assert_eq!(episode.refused, 1, "round {round}: probes that are refused");
+            episode.has_one_probe_at_a_time();
+            episode.has_one_ramp();
+        }
+        rest(&mut workers);
+        let tally = crew::tally(&mut workers);
+        let news: Vec<_> = proxies.iter().map(Proxy::tally).collect();
+        println!("messages: {news:?}; {tally:?}");
+        assert!(tally.is_calm(), "{tally:?}");
+        assert!(news.iter().all(|tally| tally.twice > 0 && tally.late > 0), "{news:?}");
+    });
+}

@@ -15,8 +15,6 @@ pub(crate) struct Redis {
     program: Option<Child>,
     port: u16,
     folder: PathBuf,
-    /// The file in which libfaketime looks for the time.
-    clock: Option<PathBuf>,
 }
 
 /// Where libfaketime may be.
@@ -45,17 +43,6 @@ pub(crate) fn faketime() -> Option<&'static Path> {
 impl Redis {
     /// Starts one; nothing where the program is not installed.
     pub(crate) fn start() -> Option<Self> {
-        Self::start_with(None)
-    }
-
-    /// Starts one whose clock is what it is told.
-    pub(crate) fn start_with_clock() -> Option<Self> {
-        faketime()?;
-        let redis = Self::start_with(Some("+0"))?;
-        Some(redis)
-    }
-
-    fn start_with(offset: Option<&str>) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
@@ -66,23 +53,9 @@ impl Redis {
         let name = format!("tower-retry-after-fleet-{process}-{count}");
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let clock = offset.map(|_| folder.join("clock"));
-        let mut redis = Self { program: None, port: 0, folder, clock };
-        if let Some(offset) = offset {
-            redis.set_clock(offset);
-        }
+        let mut redis = Self { program: None, port: 0, folder };
         redis.restart();
         Some(redis)
-    }
-
-    /// Sets its clock that far from the true time, as in `-3600`; only where it was
-    /// started so.
-    pub(crate) fn set_clock(&self, offset: &str) {
-        let path = self.clock.as_ref().unwrap();
-        // In one step: it may be read at any time.
-        let new = self.folder.join("clock.new");
-        std::fs::write(&new, offset).unwrap();
-        std::fs::rename(new, path).unwrap();
     }
 
     /// Starts it again, empty; on the same port, if it ran before.
@@ -99,13 +72,7 @@ impl Redis {
     fn try_start(&mut self) -> bool {
         let was = self.port;
         let port = if was == 0 { free_port() } else { was };
-        let mut command = Command::new("redis-server");
-        if let Some(clock) = &self.clock {
-            command.env("LD_PRELOAD", faketime().unwrap());
-            command.env("FAKETIME_TIMESTAMP_FILE", clock);
-            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        }
-        let program = command
+        let program = Command::new("redis-server")
             .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
             .args(["--port", &port.to_string()])
             .args(["--maxclients", "2000", "--dir", self.folder.to_str().unwrap()])

@@ -116,8 +116,8 @@ impl Solo {
 
     /// Sees an episode through: a refusal, the cooldown, the probe, the way back. Returns
     /// for what reasons calls were held on the way.
-    pub(crate) async fn episode(&self) -> Vec<(Reason, Duration)> {
-        self.refuse(1, millis(50));
+    pub(crate) async fn episode(&self, hint: Duration) -> Vec<(Reason, Duration)> {
+        self.refuse(1, hint);
         assert_eq!(self.call().await, Outcome::Sent(429));
         let mut held = self.call_until_sent().await;
         for _ in 0..1000 {

@@ -19,20 +19,25 @@ pub(crate) fn storm(settings: Settings, site: &Site) -> Vec<Worker> {
         settings.pause = millis(400);
     });
     let mut workers = Worker::start_many(&settings, WORKERS);
-    crew::tell(&mut workers, "call");
-    let callers = usize::try_from(WORKERS * CALLERS).unwrap();
-    assert!(until(secs(20), || site.requests() > 2 * callers).is_some(), "nobody is served");
+    begin(&mut workers, site, WORKERS * CALLERS);
     workers
 }
 
+/// Lets the crew call until all callers are served.
+pub(crate) fn begin(workers: &mut [Worker], site: &Site, callers: u64) {
+    crew::tell(workers, "call");
+    let callers = usize::try_from(callers).unwrap();
+    assert!(until(secs(20), || site.requests() > 2 * callers).is_some(), "nobody is served");
+}
+
 /// Lets it rest until no request is in flight.
-fn rest(workers: &mut [Worker]) {
+pub(crate) fn rest(workers: &mut [Worker]) {
     crew::tell(workers, "rest");
     sleep(secs(1));
 }
 
 /// Waits until all tables have heard of a cooldown, and returns them.
-fn cooling(workers: &mut [Worker]) -> Vec<Table> {
+pub(crate) fn cooling(workers: &mut [Worker]) -> Vec<Table> {
     let mut tables = Vec::new();
     let is_cooling = until(secs(5), || {
         tables = crew::tables(workers);
@@ -44,7 +49,7 @@ fn cooling(workers: &mut [Worker]) -> Vec<Table> {
 }
 
 /// Waits until all are served as ever, and returns how long that took.
-fn served(workers: &mut [Worker]) -> Duration {
+pub(crate) fn served(workers: &mut [Worker]) -> Duration {
     let mut tables = Vec::new();
     let took = until(secs(20), || {
         tables = crew::tables(workers);
@@ -55,21 +60,21 @@ fn served(workers: &mut [Worker]) -> Duration {
 
 /// What is to be seen in a log of an episode: a burst, some probes that are refused each,
 /// one that is not, and the way back.
-struct Episode<'a> {
-    burst: Vec<&'a Entry>,
+pub(crate) struct Episode<'a> {
+    pub(crate) burst: Vec<&'a Entry>,
     /// In flight when the first refusal was sent back.
-    flying: usize,
+    pub(crate) flying: usize,
     /// Those of the burst that arrived later than that.
-    late: usize,
+    pub(crate) late: usize,
     /// The probes, and what came after.
-    later: Vec<&'a Entry>,
+    pub(crate) later: Vec<&'a Entry>,
     /// How many of those are probes that were refused.
-    refused: usize,
+    pub(crate) refused: usize,
 }
 
 impl<'a> Episode<'a> {
     /// The first one of a log; probes come that long after the burst at least.
-    fn of(log: &'a [Entry], gap: u64) -> Self {
+    pub(crate) fn of(log: &'a [Entry], gap: u64) -> Self {
         let refused = log.iter().filter(|entry| entry.status == 429);
         let first = refused.clone().map(|entry| entry.answered).min().unwrap();
         let burst: Vec<&Entry> = refused.filter(|entry| entry.arrived < first + gap).collect();
@@ -83,7 +88,7 @@ impl<'a> Episode<'a> {
     }
 
     /// Checks that probes come alone: each after the answer to the one before.
-    fn has_one_probe_at_a_time(&self) {
+    pub(crate) fn has_one_probe_at_a_time(&self) {
         for pair in self.later[..=self.refused + 1].windows(2) {
             assert!(pair[1].arrived >= pair[0].answered, "beside a probe: {pair:?}");
         }
@@ -91,7 +96,7 @@ impl<'a> Episode<'a> {
 
     /// Checks that all come back as one process would: two at first, one more with each
     /// success. Returns the most that were in flight, and how long it took.
-    fn has_one_ramp(&self) -> (usize, u64) {
+    pub(crate) fn has_one_ramp(&self) -> (usize, u64) {
         let (probe, way) = (self.later[self.refused], &self.later[self.refused + 1..]);
         let (mut most, mut took, mut steps) = (0, 0, 0);
         for entry in way {
