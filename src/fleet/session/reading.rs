@@ -17,7 +17,7 @@ use crate::upstream::Upstream;
 /// How much later a cooldown must end here than in the fleet to be told of.
 ///
 /// What is heard ends here as much later as it took to come.
-const LATER: Duration = Duration::from_millis(500);
+const LATER: Duration = Duration::from_millis(10);
 
 /// How long what only one table knows is kept back at most, for another to tell it.
 ///
@@ -61,7 +61,11 @@ impl Session<'_> {
             for text in &page.bulletins {
                 match Bulletin::read(text) {
                     Some(bulletin) if bulletin.phase == Heard::Bad => {
-                        self.status.ignore(&format!("{}, of {}", bulletin.by, bulletin.name));
+                        let upstream = name::read(bulletin.name)
+                            .map_or_else(|| bulletin.name.to_owned(), |name| name.to_string());
+                        // In the words in which it is told when something happens to it.
+                        let what = bulletin.by.replace('-', " ");
+                        self.status.ignore(&format!("{what} in the entry, of {upstream}"));
                     }
                     Some(bulletin) => {
                         self.hear(table, &bulletin);
