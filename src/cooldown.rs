@@ -409,10 +409,10 @@ impl Cooldown {
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "only where there is another machine")]
 impl Cooldown {
     /// When the last refusal was heard, the share added to each wait, and the newest
     /// probe, for the suite that holds another machine to this one.
-    #[allow(dead_code, reason = "only a fleet has another")]
     pub(crate) fn inner(&self) -> (Moment, f32, u32) {
         (self.began, self.stretch, self.probe)
     }

@@ -51,7 +51,7 @@ const LATE: Duration = Duration::from_millis(40);
 /// A way to Redis, of one process's own.
 pub(crate) struct Proxy {
     port: u16,
-    way: watch::Sender<Way>,
+    sets: watch::Sender<Way>,
     tally: Arc<Mutex<Tally>>,
 }
 
@@ -70,7 +70,7 @@ impl Proxy {
     pub(crate) async fn start(redis: u16, seed: u64) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (way, seen) = watch::channel(Way::default());
+        let (sets, way) = watch::channel(Way::default());
         let tally = Arc::new(Mutex::new(Tally::default()));
         let kept = Arc::clone(&tally);
         tokio::spawn(async move {
@@ -78,24 +78,24 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 count += 1;
                 kept.lock().unwrap().connections += 1;
-                if seen.borrow().mode == Mode::Cuts {
+                if way.borrow().mode == Mode::Cuts {
                     continue;
                 }
-                let (seen, tally) = (seen.clone(), Arc::clone(&kept));
+                let (way, tally) = (way.clone(), Arc::clone(&kept));
                 let chance = Chance::new(seed, count);
                 tokio::spawn(async move {
                     if let Ok(redis) = TcpStream::connect(("127.0.0.1", redis)).await {
-                        join(client, redis, seen, tally, chance).await;
+                        join(client, redis, way, tally, chance).await;
                     }
                 });
             }
         });
-        Self { port, way, tally }
+        Self { port, sets, tally }
     }
 
     /// Sets how the way is from now on.
     pub(crate) fn set(&self, way: Way) {
-        self.way.send_replace(way);
+        self.sets.send_replace(way);
     }
 
     pub(crate) fn url(&self) -> String {

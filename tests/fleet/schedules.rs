@@ -174,6 +174,10 @@ impl Member {
         *self.fleet.borrow_mut() = Some(fleet);
     }
 
+    fn is_in_step(&self) -> bool {
+        self.fleet.borrow().as_ref().is_some_and(Fleet::is_in_step)
+    }
+
     fn join_anew(&self) {
         *self.fleet.borrow_mut() = None;
         self.join();
@@ -295,7 +299,9 @@ async fn play_faults(
                     lost: share(30),
                 };
                 if chance.once_in(5) {
-                    members.iter().for_each(|member| member.proxy.set(way));
+                    for member in members {
+                        member.proxy.set(way);
+                    }
                     format!("the way of all: {way:?}")
                 } else {
                     member.proxy.set(way);
@@ -347,7 +353,9 @@ async fn play(plan: &Plan, redis: &Redis) -> Result<Report, String> {
     let mut members = Vec::new();
     for number in 0..MEMBERS {
         let member = Rc::new(Member::new(plan, redis.port(), number).await);
-        member.fleet.borrow().as_ref().unwrap().in_step().await;
+        while !member.is_in_step() {
+            sleep(millis(1)).await;
+        }
         let inner = {
             let wire = Rc::clone(&wire);
             service_fn(move |_: Request<()>| answer(Rc::clone(&wire)))
@@ -454,7 +462,9 @@ fn play_all(seeds: Range<u64>, redis: &Redis) -> Vec<Result<Report, String>> {
 /// The seeds that the environment names, as in `FLEET_SEEDS=7..8`.
 fn seeds() -> Option<Range<u64>> {
     let named = std::env::var("FLEET_SEEDS").ok()?;
-    let (from, to) = named.split_once("..").expect("seeds as in FLEET_SEEDS=7..8");
+    let Some((from, to)) = named.split_once("..") else {
+        panic!("no seeds, as in FLEET_SEEDS=7..8: {named}");
+    };
     Some(from.parse().unwrap()..to.parse().unwrap())
 }
 

@@ -126,10 +126,6 @@ impl Site {
         format!("http://{}/", self.address)
     }
 
-    pub(crate) fn upstream(&self) -> tower_retry_after::Upstream {
-        tower_retry_after::Upstream::from_uri(&self.url().parse().unwrap())
-    }
-
     /// Returns what was logged, in the order of arrival.
     pub(crate) fn log(&self) -> Vec<Entry> {
         self.entries().clone()

@@ -98,15 +98,13 @@ where
                 (&self.tally.refused, Outcome::Answered(429))
             }
             Ok(response) => (&self.tally.answered, Outcome::Answered(response.status())),
-            Err(error) => match error.rate_limited() {
-                Some(limited) => {
-                    (&self.tally.held, Outcome::Held(limited.reason(), limited.retry_after()))
-                }
-                None => {
-                    say(&format!("failed {error:?}"));
-                    (&self.tally.failed, Outcome::Failed)
-                }
-            },
+            Err(Error::RateLimited(limited)) => {
+                (&self.tally.held, Outcome::Held(limited.reason(), limited.retry_after()))
+            }
+            Err(error) => {
+                say(&format!("failed {error:?}"));
+                (&self.tally.failed, Outcome::Failed)
+            }
         };
         count.fetch_add(1, Ordering::Relaxed);
         outcome
@@ -215,7 +213,7 @@ async fn work(settings: Settings) {
             "once" => match caller.call(path).await {
                 Outcome::Answered(status) => say(&format!("once {status}")),
                 Outcome::Held(reason, wait) => {
-                    say(&format!("once {reason:?} {}", wait.as_micros()))
+                    say(&format!("once {reason:?} {}", wait.as_micros()));
                 }
                 Outcome::Failed => say("once failed"),
             },
