@@ -4,7 +4,7 @@
 //!
 //! Each process decides by its own table ([`Cooldowns`]), as ever: a call reads local
 //! memory, and waits for nobody. What changes an upstream's state there is told as an
-//! [event](event) to Redis, where a script applies the same transition table by Redis's
+//! [event] to Redis, where a script applies the same transition table by Redis's
 //! clock. What comes of it is the fleet's state; it goes back to who told it, and is
 //! published to all. So a burst over many processes is one rung.
 //!
