@@ -1,6 +1,7 @@
 //! A worker that is cut off from Redis, and messages that come twice, late or never.
 
 use std::thread::sleep;
+use std::time::Duration;
 
 use crate::clock;
 use crate::crew::{self, Settings, Worker};
@@ -29,8 +30,8 @@ async fn crew(redis: &Redis, site: &Site) -> (Vec<Worker>, Vec<Proxy>) {
     (workers, proxies)
 }
 
-/// One worker is cut off, all are refused, and it comes back.
-fn cut_off(mode: Mode) {
+/// One worker is cut off, all are refused, and it comes back, in step within that time.
+fn cut_off(mode: Mode, within: Duration) {
     with_redis(async |redis| {
         let well = Reply::ok(millis(10));
         let site = Site::start(move |_| well).await;
@@ -76,23 +77,24 @@ fn cut_off(mode: Mode) {
         assert!(tally.is_calm(), "{tally:?}");
         assert!(took.is_some(), "{tables:?}");
         assert!(tables.iter().all(|table| table.until + 50_000 >= longest), "{tables:?}");
-        assert!(took.is_some_and(|took| took <= secs(1)), "{took:?}");
+        assert!(took.is_some_and(|took| took <= within), "{took:?}");
     });
 }
 
 #[test]
 fn a_worker_whose_connection_stalls_goes_on_alone_and_comes_back() {
-    cut_off(Mode::Stalls);
+    cut_off(Mode::Stalls, secs(1));
 }
 
 #[test]
 fn a_worker_whose_connection_is_deaf_goes_on_alone_and_comes_back() {
-    cut_off(Mode::Swallows);
+    // That it is deaf is seen by an answer that does not come for two seconds.
+    cut_off(Mode::Swallows, secs(3));
 }
 
 #[test]
 fn a_worker_that_is_cut_off_goes_on_alone_and_comes_back() {
-    cut_off(Mode::Cuts);
+    cut_off(Mode::Cuts, secs(1));
 }
 
 #[test]

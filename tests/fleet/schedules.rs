@@ -392,7 +392,9 @@ async fn play(plan: &Plan, redis: &Redis) -> Result<Report, String> {
     // A cooldown that one of them has, may come to the others yet.
     let cooling = infos.iter().flatten().filter(|info| info.state() == State::Cooling);
     let cooldown = cooling.map(tower_retry_after::CooldownInfo::retry_after).max();
-    let patience = if plan.last == Mode::Passes { Duration::ZERO } else { DEAF };
+    // A connection that is deaf since some fault is noticed only by then.
+    let is_heard = plan.last == Mode::Passes && !log.contains("Swallows");
+    let patience = if is_heard { Duration::ZERO } else { DEAF };
     let most = cooldown.unwrap_or_default() + LEASE + secs(1) + patience;
     while end.elapsed() < most
         && !members.iter().all(|member| member.served().is_some_and(|at| at > end))

@@ -119,6 +119,11 @@ impl Solo {
     pub(crate) async fn episode(&self, hint: Duration) -> Vec<(Reason, Duration)> {
         self.refuse(1, hint);
         assert_eq!(self.call().await, Outcome::Sent(429));
+        self.way_back().await
+    }
+
+    /// Calls until the upstream is Clear. Returns for what reasons calls were held.
+    pub(crate) async fn way_back(&self) -> Vec<(Reason, Duration)> {
         let mut held = self.call_until_sent().await;
         for _ in 0..1000 {
             if self.state() == State::Clear {

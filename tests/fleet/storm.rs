@@ -12,6 +12,10 @@ use crate::with_redis;
 pub(crate) const WORKERS: u64 = 8;
 pub(crate) const CALLERS: u64 = 64;
 
+/// How long an answer takes: so that a good part of the callers is always in flight, and
+/// few calls are sent in the time that news take.
+const LATENCY: Duration = millis(200);
+
 /// Starts the crew, and lets it call until all callers are served.
 pub(crate) fn storm(settings: Settings, site: &Site) -> Vec<Worker> {
     let settings = settings.with(|settings| {
@@ -33,7 +37,7 @@ pub(crate) fn begin(workers: &mut [Worker], site: &Site, callers: u64) {
 /// Lets it rest until no request is in flight.
 pub(crate) fn rest(workers: &mut [Worker]) {
     crew::tell(workers, "rest");
-    sleep(millis(400));
+    sleep(millis(600));
 }
 
 /// Waits until all tables have heard of a cooldown, and returns them.
@@ -118,7 +122,7 @@ impl<'a> Episode<'a> {
 #[test]
 fn eight_processes_are_one_rung_one_probe_and_one_ramp() {
     with_redis(async |redis| {
-        let well = Reply::ok(millis(60));
+        let well = Reply::ok(LATENCY);
         let site = Site::start(move |_| well).await;
         let mut workers = storm(Settings::new(redis, &site), &site);
 
@@ -151,7 +155,7 @@ fn eight_processes_are_one_rung_one_probe_and_one_ramp() {
 #[test]
 fn a_burst_of_all_callers_is_one_rung() {
     with_redis(async |redis| {
-        let well = Reply::ok(millis(60));
+        let well = Reply::ok(LATENCY);
         let site = Site::start(move |_| well).await;
         let mut workers = storm(Settings::new(redis, &site), &site);
         rest(&mut workers);
