@@ -27,6 +27,9 @@ use super::rules::Rules;
 use super::{Cause, Cooldown, Event, Phase};
 use crate::moment::Moment;
 
+/// How much longer a wait may become by being written down and read.
+const ROUNDED: Duration = Duration::from_micros(10);
+
 /// What the fleet says.
 #[allow(dead_code, reason = "only a fleet speaks")]
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +57,8 @@ pub(crate) struct News {
     pub(crate) by_hand: bool,
     /// The calls that are out here have become stale by it.
     pub(crate) outdates: bool,
+    /// What happened here has brought it about.
+    pub(crate) is_echo: bool,
 }
 
 /// The state that the fleet tells of.
@@ -154,6 +159,12 @@ impl Cooldown {
                 let kept = Self { cause: Cause { rung, ..self.cause }, ..self };
                 (kept, if news.outdates { Effect::Outdate } else { Effect::Nothing })
             }
+            // The same cooldown, by the clock of one who has heard of it later.
+            Phase::Cooling { until: running } if news.is_echo && self.lasts_as(until, news) => {
+                let rung = news.cause.rung;
+                let kept = Self { cause: Cause { rung, ..self.cause }, ..self.pause(running) };
+                (kept, Effect::Nothing)
+            }
             Phase::Clear
             | Phase::Cooling { .. }
             | Phase::Probing { .. }
@@ -163,6 +174,12 @@ impl Cooldown {
                 self.take(news, now, forget, |state| state.pause(until))
             }
         }
+    }
+
+    /// Returns whether the cooldown of the news is no longer than the one here.
+    fn lasts_as(&self, until: Moment, news: News) -> bool {
+        let (theirs, ours) = (until.since(news.began), self.running().since(self.began));
+        !theirs.is_zero() && theirs <= ours.saturating_add(ROUNDED)
     }
 
     /// Believes the news, unless they are so old that they are forgotten. Where

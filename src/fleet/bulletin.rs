@@ -122,7 +122,7 @@ impl<'a> Bulletin<'a> {
 
     /// Returns what this is to somebody who hears of it at `here`; nothing where it
     /// says nothing of the state.
-    pub(super) fn news(&self, here: Moment, outdates: bool) -> Option<News> {
+    pub(super) fn news(&self, here: Moment, outdates: bool, is_echo: bool) -> Option<News> {
         let standing = match self.phase {
             Phase::Cooling => Told::Cooling { until: self.moment(self.gate, here) },
             Phase::Probing => Told::Probing { lease: self.moment(self.gate, here) },
@@ -137,6 +137,7 @@ impl<'a> Bulletin<'a> {
             ends: self.moment(self.ends, here),
             by_hand: self.by_hand,
             outdates,
+            is_echo,
         })
     }
 
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn times_count_from_when_the_news_is_heard() {
-        let news = Bulletin::read(COOLING).unwrap().news(here(), true).unwrap();
+        let news = Bulletin::read(COOLING).unwrap().news(here(), true, false).unwrap();
 
         assert_eq!(news.standing, Told::Cooling { until: here().after(Duration::from_secs(2)) });
         assert_eq!(news.began, here().before(Duration::from_millis(500)));

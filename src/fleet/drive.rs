@@ -109,8 +109,15 @@ mod tests {
         table.hear(&upstream, |_, now| {
             let cause = Cause { rung: 1, status: None, hint: None };
             let standing = Told::Reopening;
-            let news =
-                News { standing, cause, began: now, ends: now, by_hand: false, outdates: true };
+            let news = News {
+                standing,
+                cause,
+                began: now,
+                ends: now,
+                by_hand: false,
+                outdates: true,
+                is_echo: false,
+            };
             Some(Word::Heard(news))
         });
         assert_eq!(table.get(&upstream).unwrap().state(), State::Reopening);

@@ -50,7 +50,15 @@ fn reopening() -> Cooldown {
 fn news(standing: Told, ends: u64) -> Word {
     let cause = Cause { rung: 3, status: Some(StatusCode::SERVICE_UNAVAILABLE), hint: None };
     let (began, ends) = (at(1010), at(ends));
-    Word::Heard(News { standing, cause, began, ends, by_hand: false, outdates: true })
+    Word::Heard(News {
+        standing,
+        cause,
+        began,
+        ends,
+        by_hand: false,
+        outdates: true,
+        is_echo: false,
+    })
 }
 
 fn cooling_until(seconds: u64) -> Told {
@@ -77,6 +85,24 @@ fn a_shorter_cooldown_elsewhere_shortens_none_here() {
 
     assert_eq!(next.phase, Phase::Cooling { until: at(1060) });
     assert_eq!(next.cause.rung, 3, "but its rung counts");
+}
+
+#[test]
+fn what_comes_back_late_of_ones_own_refusal_makes_its_cooldown_no_longer() {
+    // Refused at 1000 s for 60 s; by a slow Redis at 1002 s, for as long.
+    let echo = |ends| {
+        let until = cooling_until(ends);
+        Word::Heard(News { began: at(1002), ends: at(ends), is_echo: true, ..believed(until) })
+    };
+
+    let (same, effect) = said(cooling(), echo(1062), 1004);
+    assert_eq!((same.phase, same.ends, effect), (cooling().phase, at(1060), Effect::Nothing));
+    assert_eq!(same.cause.rung, 3, "but the fleet counts");
+
+    let (longer, _) = said(cooling(), echo(1063), 1004);
+    assert_eq!(longer.phase, Phase::Cooling { until: at(1063) }, "somebody else's was longer");
+    let others = said(cooling(), news(cooling_until(1062), 1062), 1004).0;
+    assert_eq!(others.phase, Phase::Cooling { until: at(1062) });
 }
 
 #[test]

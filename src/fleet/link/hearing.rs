@@ -39,7 +39,7 @@ impl Link {
             return None;
         }
         let outdates = bulletin.generation > share.generation && !heard.outdated;
-        let news = bulletin.news(now, outdates)?;
+        let news = bulletin.news(now, outdates, heard.outdated)?;
         let lengthens = matches!(news.standing, Told::Cooling { until } if until > now);
         if share.outstanding > 0 && !lengthens {
             return None;
@@ -102,6 +102,14 @@ impl Link {
         share.claim = Claim::None;
         let (cause, began, ends) = (Cooldown::CLEAR.cause, now, now);
         let standing = Told::Clear { by_hand: false };
-        Some(Word::Heard(News { standing, cause, began, ends, by_hand: false, outdates: false }))
+        Some(Word::Heard(News {
+            standing,
+            cause,
+            began,
+            ends,
+            by_hand: false,
+            outdates: false,
+            is_echo: false,
+        }))
     }
 }
