@@ -44,6 +44,8 @@ pub(super) struct Bulletin<'a> {
     pub(super) mine: u32,
     /// What brought the last change about.
     pub(super) by: &'a str,
+    /// The process that has told of it.
+    pub(super) from: &'a str,
     pub(super) name: &'a str,
 }
 
@@ -65,7 +67,7 @@ pub(super) enum Phase {
 impl<'a> Bulletin<'a> {
     /// Reads one; nothing where it is none.
     pub(super) fn read(text: &'a str) -> Option<Self> {
-        let mut words = text.splitn(20, ' ');
+        let mut words = text.splitn(21, ' ');
         let mut next = || words.next();
         if next()? != VERSION {
             return None;
@@ -113,6 +115,7 @@ impl<'a> Bulletin<'a> {
             },
             mine: next()?.parse().ok()?,
             by: next()?,
+            from: next()?,
             name: next()?,
         };
         let latest = now.saturating_add(LONGEST);
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
 
     const COOLING: &str = "1 epoch 12 1000000 cooling 3000000 3000000 500000 2 429 - 0 11 3 0 0 \
-                           - 0 refused origin:https://a.example x";
+                           - 0 refused other origin:https://a.example x";
 
     fn here() -> Moment {
         Moment::START.after(Duration::from_secs(3600))
@@ -198,7 +201,7 @@ mod tests {
             ("12", "1e9"),
             ("3000000 3000000", "3000000 99999999999999999"),
             ("3000000 3000000", "99999999999999999 3000000"),
-            (" refused origin:https://a.example x", ""),
+            (" refused other origin:https://a.example x", ""),
         ] {
             let text = COOLING.replacen(from, to, 1);
             assert_eq!(Bulletin::read(&text), None, "{text}");

@@ -25,7 +25,7 @@ pub(super) struct Numbers {
 impl Numbers {
     /// Notes that all up to that number is known.
     pub(super) fn all_up_to(&mut self, number: u64) {
-        self.newest = self.newest.max(number);
+        self.newest = number;
         self.missing.clear();
         self.since = None;
     }

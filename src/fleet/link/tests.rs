@@ -122,7 +122,7 @@ fn line(number: u64, phase: &str, gate: u64, holder: &str) -> String {
     let gate = 1_000_000_u64.saturating_add(gate.saturating_mul(1000));
     format!(
         "1 epoch {number} 1000000 {phase} {gate} {gate} 500000 2 429 - 0 {number} 3 2 0 {holder} \
-         0 refused named:billing"
+         0 refused other named:billing"
     )
 }
 

@@ -226,7 +226,7 @@ end
 
 -- The state's line, as one process hears it who holds that many places.
 local function told(word, mine)
-    local beside = { holder = entry.holder, mine = mine, by = by, name = name }
+    local beside = { holder = entry.holder, mine = mine, by = by, from = process, name = name }
     local shown = entry.state.phase == 'clear' and number or entry.number
     return line(epoch, shown, now, word, entry.state, beside)
 end

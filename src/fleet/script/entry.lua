@@ -163,7 +163,7 @@ local function line(epoch, number, now, word, state, beside)
         state.status and text(state.status) or '-', state.hint and text(state.hint) or '-',
         state.by_hand and '1' or '0', text(state.generation), text(state.probe),
         text(state.width), text(state.in_flight), beside.holder or '-', text(beside.mine or 0),
-        beside.by or '-', beside.name,
+        beside.by or '-', beside.from or '-', beside.name,
     }, ' ')
 end
 

@@ -28,13 +28,19 @@ impl Session<'_> {
             return Ok(());
         };
         self.check_epoch(bulletin.epoch)?;
+        let is_ours = bulletin.from == &*self.me;
         if bulletin.phase == Heard::Wanted {
-            self.wanted(table, &bulletin);
+            if !is_ours {
+                self.wanted(table, &bulletin);
+            }
             return Ok(());
         }
         self.numbers.came(bulletin.number, ambient::now());
         self.known.number = self.known.number.max(bulletin.number);
-        self.hear(table, &bulletin);
+        // What is told here is heard by its answer, which says more.
+        if !is_ours {
+            self.hear(table, &bulletin);
+        }
         Ok(())
     }
 

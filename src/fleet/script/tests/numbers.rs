@@ -92,7 +92,7 @@ fn one_counter_numbers_the_changes_of_all_upstreams() {
     let other: Vec<String> = stage.apply(&["{ns}:u:b", INDEX, EPOCH], &words).unwrap();
 
     assert!(other[0].starts_with("1 epoch-1 2 "), "{}", other[0]);
-    assert!(other[0].ends_with(" refused named:b c\nd"), "{}", other[0]);
+    assert!(other[0].ends_with(" refused me named:b c\nd"), "{}", other[0]);
     assert_eq!(stage.on(&["cleared"]).line.words("number phase by"), "3 clear cleared");
     assert_eq!(stage.on(&["cleared"]).line.words("number phase by"), "3 none -");
 }

@@ -34,7 +34,7 @@ pub(super) struct Line {
     pub(super) text: String,
 }
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "v",
     "epoch",
     "number",
@@ -54,6 +54,7 @@ const FIELDS: [&str; 20] = [
     "holder",
     "mine",
     "by",
+    "from",
     "name",
 ];
 
