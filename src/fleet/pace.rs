@@ -32,16 +32,22 @@ pub(super) enum Trouble {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     row: u32,
+    /// They are of the kind that may not pass for long.
+    is_unusable: bool,
 }
 
 impl Pace {
     /// Returns how long to pause after a trouble; `sample` is chance within 0..1, so
     /// that a fleet does not come back as one.
     pub(super) fn after(&mut self, trouble: Trouble, sample: f64) -> Duration {
-        let longest = match trouble {
-            Trouble::Unreached | Trouble::Lost => UNREACHED,
-            Trouble::Unusable => UNUSABLE,
+        let (is_unusable, longest) = match trouble {
+            Trouble::Unreached | Trouble::Lost => (false, UNREACHED),
+            Trouble::Unusable => (true, UNUSABLE),
         };
+        if is_unusable != self.is_unusable {
+            // How long it was out of reach says nothing of how it will answer.
+            *self = Self { row: 0, is_unusable };
+        }
         let doubled = FIRST.saturating_mul(2_u32.saturating_pow(self.row));
         self.row = self.row.saturating_add(1);
         let pause = doubled.min(longest);
@@ -75,6 +81,16 @@ mod tests {
         assert_eq!(pauses.first(), Some(&Duration::from_millis(50)));
         assert_eq!(pauses.last(), Some(&Duration::from_secs(30)));
         assert!(pauses.is_sorted());
+    }
+
+    #[test]
+    fn one_that_was_long_away_is_not_left_alone_for_its_first_bad_answer() {
+        let mut pace = Pace::default();
+        for _ in 0..100 {
+            pace.after(Trouble::Unreached, 1.0);
+        }
+
+        assert_eq!(pace.after(Trouble::Unusable, 1.0), Duration::from_millis(50));
     }
 
     #[test]

@@ -155,6 +155,39 @@ fn failure(error: &RedisError) -> Failure {
         return Failure::Bad(error.detail().unwrap_or("garbage").to_owned());
     }
     let is_unreached = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
-    let trouble = if is_unreached { Trouble::Unreached } else { Trouble::Unusable };
+    let trouble =
+        if is_unreached || is_passing(error) { Trouble::Unreached } else { Trouble::Unusable };
     Failure::Redis(trouble, error.to_string())
+}
+
+/// Returns whether Redis is there and will be of use by itself: it reads its data, runs
+/// somebody's script, or changes its master.
+fn is_passing(error: &RedisError) -> bool {
+    matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(answer: &[u8]) -> Trouble {
+        let error = redis::parse_redis_value(answer).unwrap().extract_error().unwrap_err();
+        match failure(&error) {
+            Failure::Redis(trouble, _) => trouble,
+            Failure::Bad(what) => panic!("{what}"),
+        }
+    }
+
+    #[test]
+    fn a_redis_that_still_reads_its_data_is_one_that_is_not_reached_yet() {
+        assert_eq!(trouble(b"-LOADING Redis is loading\r\n"), Trouble::Unreached);
+        assert_eq!(trouble(b"-BUSY Redis is busy running a script\r\n"), Trouble::Unreached);
+        assert_eq!(trouble(b"-MASTERDOWN Link with MASTER is down\r\n"), Trouble::Unreached);
+    }
+
+    #[test]
+    fn one_that_forbids_is_of_no_use() {
+        assert_eq!(trouble(b"-NOPERM this user has no permissions\r\n"), Trouble::Unusable);
+        assert_eq!(trouble(b"-OOM command not allowed\r\n"), Trouble::Unusable);
+    }
 }
