@@ -67,11 +67,12 @@ impl FleetBuilder {
         let runtime = Handle::try_current().map_err(|_| FleetError::Runtime)?;
         let member = cooldowns.link().join(self.lease_wait).ok_or(FleetError::Joined)?;
         let status = Arc::new(Status::new());
+        let keys = Keys::of(&self.namespace, at.redis_settings().db());
         let driver = Driver {
             member,
             table: cooldowns.downgrade(),
             at,
-            keys: Keys::of(&self.namespace),
+            keys,
             me: name_process(),
             status: Arc::clone(&status),
         };

@@ -36,9 +36,15 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn of(namespace: &str) -> Self {
+    /// The keys of that namespace in that database. A channel is heard in all databases,
+    /// so its name says which, unless it is the usual one.
+    pub(super) fn of(namespace: &str, database: i64) -> Self {
         let key = |name: &str| format!("{{{namespace}}}:{name}");
-        Self { entry: key("u:"), index: key("index"), epoch: key("epoch"), news: key("news") }
+        let news = match database {
+            0 => key("news"),
+            other => key(&format!("news:{other}")),
+        };
+        Self { entry: key("u:"), index: key("index"), epoch: key("epoch"), news }
     }
 }
 

@@ -42,6 +42,26 @@ fn what_a_table_knew_before_it_joined_all_others_heed() {
 }
 
 #[test]
+fn the_same_namespace_in_another_database_is_another_fleet() {
+    with_redis(async |redis| {
+        let (one, other) = (Solo::new(), Solo::new());
+        let fleet = Fleet::join(redis.url(), "joining", &one.table).unwrap();
+        let elsewhere = format!("{}1", redis.url());
+        let elsewhere = Fleet::join(elsewhere, "joining", &other.table).unwrap();
+        fleet.in_step().await;
+        elsewhere.in_step().await;
+
+        for solo in [&one, &other] {
+            solo.refuse(1, secs(5));
+            assert_eq!(solo.call().await, Outcome::Sent(429));
+            tokio::time::sleep(millis(100)).await;
+        }
+
+        assert_eq!([fleet.last_problem(), elsewhere.last_problem()], [None, None]);
+    });
+}
+
+#[test]
 fn who_has_left_goes_on_alone_and_may_join_again_at_once() {
     with_redis_on_one_thread(async |redis| {
         let solo = Solo::new();
