@@ -172,6 +172,11 @@ impl Link {
         held.outbox.pop_front().map_or(Poll::Pending, |letter| Poll::Ready(Ok(letter)))
     }
 
+    /// Hands out the oldest event, if there is one.
+    pub(super) fn next_letter(&self) -> Option<Letter> {
+        self.held().outbox.pop_front()
+    }
+
     /// Returns whether the table is in step with a fleet.
     pub(crate) fn is_in_step(&self) -> bool {
         self.held().stage == Stage::InStep

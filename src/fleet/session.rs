@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
             let input = self.next().await;
             let table = self.table()?;
             match input {
-                Input::Letter(letter) => self.post(letter)?,
+                Input::Letter(letter) => self.post_all(&table, letter)?,
                 Input::Push(push) => self.pushed(&table, &push)?,
                 Input::Answer(upstream, answer) => self.answered(&table, &upstream, answer)?,
                 Input::Timer => self.look_at_the_clock(&table).await?,
@@ -211,6 +211,18 @@ impl<'a> Session<'a> {
             Poll::Pending => {}
         }
         self.timer.as_mut().poll(cx).map(|()| Input::Timer)
+    }
+
+    /// Takes a letter of ours, and those that are there as well: a success and the
+    /// places that the table gives by it are told in one breath, or others would be
+    /// given the same places in between.
+    fn post_all(&mut self, table: &Cooldowns, first: Letter) -> Result<(), End> {
+        let mut next = Some(first);
+        while let Some(letter) = next {
+            self.post(letter)?;
+            next = table.link().next_letter();
+        }
+        Ok(())
     }
 
     /// Takes a letter of ours.

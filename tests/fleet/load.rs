@@ -51,3 +51,23 @@ fn the_healthy_path_costs_redis_nothing_and_an_episode_a_count_of_scripts() {
         assert!(scans.iter().flatten().sum::<u64>() <= scripts, "{episode:?}");
     });
 }
+
+#[test]
+fn a_success_and_the_places_that_it_gives_are_told_in_one_breath() {
+    with_redis(async |redis| {
+        let solo = Solo::new();
+        let fleet = Fleet::join(redis.url(), "load", &solo.table).unwrap();
+        fleet.in_step().await;
+        solo.refuse(1, millis(50));
+        assert_eq!(solo.call().await, Outcome::Sent(429));
+        sleep(millis(100)).await;
+
+        for expected in [2, 1, 1] {
+            let before = redis.commands();
+            solo.call_until_sent().await;
+            sleep(millis(100)).await;
+            // The lease and the probe's success; then a success each.
+            assert_eq!(since(&before, redis)["evalsha"], expected);
+        }
+    });
+}
