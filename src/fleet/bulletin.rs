@@ -19,6 +19,9 @@ const NONE: &str = "-";
 /// The longest cooldown that is believed: a year and a day.
 pub(super) const LONGEST: u64 = 367 * 24 * 3600 * 1_000_000;
 
+/// The last number of a change that the script counts to.
+const LAST: u64 = 1 << 53;
+
 /// How it stood with an upstream at one time of Redis's clock.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Bulletin<'a> {
@@ -119,8 +122,11 @@ impl<'a> Bulletin<'a> {
             name: next()?,
         };
         let latest = now.saturating_add(LONGEST);
-        let is_sane = [bulletin.gate, bulletin.ends, bulletin.began].iter().all(|&at| at <= latest);
-        is_sane.then_some(bulletin)
+        let is_near = [bulletin.gate, bulletin.ends, bulletin.began].iter().all(|&at| at <= latest);
+        // A generation is the number of a change. One that the script cannot read would
+        // make an error of all that is told of the upstream from here on.
+        let is_counted = bulletin.number <= LAST && bulletin.generation <= LAST;
+        (is_near && is_counted).then_some(bulletin)
     }
 
     /// Returns what this is to somebody who hears of it at `here`; nothing where it
@@ -199,6 +205,8 @@ mod tests {
             ("1000000", "-1"),
             ("1000000", "nan"),
             ("12", "1e9"),
+            ("12", "9007199254740993"),
+            (" 11 ", " 9007199254740993 "),
             ("3000000 3000000", "3000000 99999999999999999"),
             ("3000000 3000000", "99999999999999999 3000000"),
             (" refused other origin:https://a.example x", ""),

@@ -16,6 +16,10 @@ use crate::upstream::Upstream;
 /// nearly always: they are told, and tell.
 const YIELDED_WITHIN: Duration = Duration::from_millis(10);
 
+/// How many places that the table does not have are given back at once: the answer to
+/// that tells of more, and whatever number stands in Redis, memory has an end.
+const GIVEN_BACK: u32 = 64;
+
 /// What followed from an event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Effect {
@@ -197,7 +201,7 @@ impl Session<'_> {
             | Phase::Reopening { .. } => None,
         });
         let event = Event { what: What::Kept, policy: table.policy(&Rules::default()) };
-        for _ in 0..surplus {
+        for _ in 0..surplus.min(GIVEN_BACK) {
             self.give_back(table, upstream, event, event::Role::Place);
         }
     }
