@@ -1,8 +1,12 @@
 //! A process that dies with the probe's lease.
 
+use tokio::time::sleep;
+use tower_retry_after::Fleet;
+
 use crate::crew::{self, Settings, Worker};
 use crate::server::until;
 use crate::site::{Reply, Site};
+use crate::solo::{Outcome, Solo};
 use crate::support::{millis, secs};
 use crate::with_redis;
 
@@ -48,5 +52,31 @@ fn a_process_that_dies_with_the_lease_delays_the_rest_by_the_lease_only() {
             let tally = workers[usize::try_from(id).unwrap()].tally();
             assert!(tally.is_calm(), "{tally:?}");
         }
+    });
+}
+
+/// Pollers call at their own pace, whatever a rejection says: after a second's turn the
+/// lease that they have asked for is given back, and another has it.
+#[test]
+fn processes_that_call_seldom_and_in_turns_send_a_probe_as_well() {
+    with_redis(async |redis| {
+        let pollers = [Solo::new(), Solo::new()];
+        let fleets = pollers.each_ref().map(|solo| Fleet::join(redis.url(), "seldom", &solo.table));
+        for fleet in &fleets {
+            fleet.as_ref().unwrap().in_step().await;
+        }
+        pollers[0].refuse(1, millis(50));
+        assert_eq!(pollers[0].call().await, Outcome::Sent(429));
+        sleep(millis(200)).await;
+
+        let mut held = Vec::new();
+        for poller in pollers.iter().cycle().take(8) {
+            match poller.call().await {
+                Outcome::Sent(_) => return,
+                Outcome::Held(reason, _) => held.push(reason),
+            }
+            sleep(millis(1200)).await;
+        }
+        panic!("wedged: {held:?}");
     });
 }

@@ -34,8 +34,8 @@ pub(super) enum Claim {
     /// The lease is here, and waits for a call. None: nobody in the fleet knows of the
     /// upstream, so that nobody else will send one.
     Given { until: Moment, probe: Option<u32> },
-    /// No call came for it in time, and it was given back. The next call goes without:
-    /// whoever calls so seldom would never meet a lease.
+    /// No call came for it in time, and it was given back. The next call goes without
+    /// waiting for one: whoever calls so seldom would never meet a lease.
     Lapsed,
     /// The probe with the table's number is out; with the lease, if it has one.
     Out { local: u32, probe: Option<u32> },
@@ -196,9 +196,14 @@ impl Held {
             Claim::Asked { deadline } if now < deadline => {
                 Some((Purpose::Tell, Some(deadline.since(now))))
             }
-            Claim::Asked { .. } | Claim::Lapsed => {
+            Claim::Asked { .. } => {
                 share.claim = Claim::Out { local, probe: None };
                 None
+            }
+            // It goes at once; but the others are to know of it, as far as they can.
+            Claim::Lapsed => {
+                share.claim = Claim::Out { local, probe: None };
+                Some((Purpose::Probe, None))
             }
             Claim::None | Claim::Given { .. } | Claim::Out { .. } => {
                 share.claim = Claim::Asked { deadline: now.after(patience) };

@@ -64,6 +64,8 @@ impl Link {
             }
             // The answer will say the same.
             Claim::Asked { .. } if bulletin.phase == Heard::Probing && !heard.is_answer => {}
+            // Nor does another's lease make its next call come any sooner.
+            Claim::Lapsed if bulletin.phase == Heard::Probing => {}
             Claim::Lapsed if bulletin.phase == Heard::Cooling && !lengthens => {}
             Claim::Out { .. } => {}
             Claim::None | Claim::Asked { .. } | Claim::Given { .. } | Claim::Lapsed => {

@@ -267,7 +267,25 @@ fn a_lease_that_no_call_comes_for_is_given_back_and_the_next_call_goes_without()
     assert_eq!(scene.hears(&line(9, "cooling", 0, "-"), true, 62_010), scene.heard_again());
     scene.told();
     assert_eq!(scene.asks(120_000), cooldown::Event::Asked);
-    assert_eq!(scene.told(), []);
+    assert!(matches!(scene.state.phase, Phase::Probing { lease } if lease == at(150_000)));
+    assert_eq!(scene.told(), [(What::Asked, Purpose::Probe)], "the others are to know of it");
+}
+
+#[test]
+fn who_calls_seldom_goes_without_even_where_others_had_the_lease_meanwhile() {
+    let mut scene = Scene::cooling();
+    scene.asks(61_000);
+    scene.leased(Grant::Probe(Some(7)), 61_001);
+    scene.link.lapse(&upstream(), at(62_001));
+    scene.told();
+
+    for line in [line(9, "probing", 2000, "other"), line(10, "cooling", 0, "-")] {
+        let word = scene.hears(&line, false, 63_000).unwrap();
+        scene.on(cooldown::Event::Fleet(word), 63_000);
+    }
+
+    assert_eq!(scene.asks(120_000), cooldown::Event::Asked);
+    assert!(matches!(scene.state.phase, Phase::Probing { lease } if lease == at(150_000)));
 }
 
 impl Scene {
