@@ -140,7 +140,7 @@ fn a_redis_that_hangs_in_an_episode_is_not_noticed_by_calls() {
         served(&mut workers);
         let during = crew::tally(&mut workers);
         assert!(during.is_calm() && during.answered > 0, "{during:?}");
-        site.refuses_for(millis(600), Reply::refused(secs(4), millis(2)), well);
+        site.refuses_for(millis(600), Reply::refused(millis(2500), millis(2)), well);
         let cooling = until(secs(3), || {
             crew::tables(&mut workers).iter().all(|table| table.state == "cooling")
         });

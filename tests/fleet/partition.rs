@@ -108,7 +108,7 @@ fn messages_that_come_twice_late_or_never_make_no_second_probe_or_ramp() {
         }
         begin(&mut workers, &site, 3 * CALLERS);
 
-        for round in 0..3 {
+        for round in 0..2 {
             site.refuses_for(millis(900), Reply::refused(millis(700), millis(2)), well);
             let refused = until(secs(3), || crew::tables(&mut workers)[0].state == "cooling");
             assert!(refused.is_some(), "round {round}");

@@ -46,7 +46,7 @@ const LEASE: Duration = millis(150);
 const DEAF: Duration = secs(2);
 
 /// How many schedules are played at once. They mostly sleep.
-const AT_ONCE: u64 = 16;
+const AT_ONCE: u64 = 20;
 
 fn upstream() -> Upstream {
     Upstream::from_uri(&Uri::from_static(URI))
