@@ -9,6 +9,7 @@
 //! | the lease is asked for | – | run out: **Probing** for as long as the answer may take | run out: the same anew | – |
 //! | the lease is given | – | – | the next call is the probe | – |
 //! | places are given, yielded | – | – | – | more places, none but those taken |
+//! | a place is overdue | as a call asks | as a call asks | as a call asks | admitted |
 //! | heard: Cooling | **Cooling** | the later end; its rung | **Cooling** | **Cooling** |
 //! | heard: Probing | **Probing** | run out: **Probing** | until the end of that lease | **Probing** |
 //! | heard: Reopening | **Reopening** | run out: **Reopening** | **Reopening** | – |
@@ -22,7 +23,7 @@
 
 use std::time::Duration;
 
-use super::event::{Effect, Reason};
+use super::event::{Effect, Reason, Role};
 use super::rules::Rules;
 use super::{Cause, Cooldown, Event, Phase};
 use crate::moment::Moment;
@@ -43,6 +44,9 @@ pub(crate) enum Word {
     Room(u32),
     /// Places beyond so many, those that no call holds, are given to others.
     Yielded(u32),
+    /// A call asks that may have a place, whether there is one or not: one was given for
+    /// the call before it, and was yielded again since.
+    Overdue,
     /// So it stands with the upstream.
     Heard(News),
 }
@@ -102,6 +106,15 @@ impl Cooldown {
                 }
                 Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => {
                     (self, Effect::Nothing)
+                }
+            },
+            Word::Overdue => match self.phase {
+                Phase::Reopening { width, in_flight } => {
+                    let taken = in_flight.saturating_add(1);
+                    (self.places(width.max(taken), taken), Effect::Admit(Role::Place))
+                }
+                Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => {
+                    self.on(Event::Asked, now, rules, forget)
                 }
             },
             Word::Yielded(beyond) => match self.phase {

@@ -53,9 +53,9 @@ impl Trigger {
             Event::Cooled(_) => Self::Cooled,
             Event::Restored(_) => Self::Restored,
             Event::Fleet(Word::Heard(_)) => Self::Heard,
-            Event::Fleet(Word::Wanted(_) | Word::Given | Word::Room(_) | Word::Yielded(_)) => {
-                Self::ProbeSent
-            }
+            Event::Fleet(
+                Word::Wanted(_) | Word::Given | Word::Room(_) | Word::Yielded(_) | Word::Overdue,
+            ) => Self::ProbeSent,
         }
     }
 

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 
-use self::asking::Claim;
 pub(crate) use self::asking::PLACE_AGAIN;
+use self::asking::{Bid, Claim};
 pub(super) use self::asking::{Grant, Leased, TURN};
 pub(super) use self::hearing::Hearing;
 use super::event::Event;
@@ -89,6 +89,7 @@ struct Share {
     claim: Claim,
     /// When a place was asked for last, and how often in vain before.
     place_asked: Option<(Moment, u32)>,
+    bid: Bid,
     /// How many events of this process are on their way.
     outstanding: usize,
 }

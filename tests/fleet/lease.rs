@@ -80,3 +80,28 @@ fn processes_that_call_seldom_and_in_turns_send_a_probe_as_well() {
         panic!("wedged: {held:?}");
     });
 }
+
+/// Each is given a place after it has asked, and yields it to the next before it calls
+/// again.
+#[test]
+fn many_processes_that_call_seldom_come_back_as_well() {
+    with_redis(async |redis| {
+        let pollers: [_; 6] = std::array::from_fn(|_| Solo::new());
+        let fleets = pollers.each_ref().map(|solo| Fleet::join(redis.url(), "seldom", &solo.table));
+        for fleet in &fleets {
+            fleet.as_ref().unwrap().in_step().await;
+        }
+        pollers[0].refuse(1, millis(50));
+        assert_eq!(pollers[0].call().await, Outcome::Sent(429));
+        sleep(millis(100)).await;
+        pollers[0].call_until_sent().await;
+
+        let mut sent = 0;
+        for poller in pollers.iter().cycle().skip(1).take(24) {
+            sent += usize::from(matches!(poller.call().await, Outcome::Sent(_)));
+            sleep(millis(300)).await;
+        }
+
+        assert!(sent >= 6, "{sent} of 24");
+    });
+}

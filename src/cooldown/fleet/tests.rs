@@ -263,6 +263,21 @@ fn places_come_and_those_that_no_call_holds_go() {
 }
 
 #[test]
+fn a_place_that_is_overdue_is_there_and_nothing_but_a_place() {
+    let (taken, effect) = said(reopening(), Word::Yielded(0), 1062);
+    assert_eq!(
+        (taken.phase, effect),
+        (Phase::Reopening { width: 1, in_flight: 1 }, Effect::Nothing)
+    );
+
+    let (taken, effect) = said(taken, Word::Overdue, 1062);
+
+    assert_eq!(taken.phase, Phase::Reopening { width: 2, in_flight: 2 });
+    assert_eq!(effect, Effect::Admit(Role::Place));
+    assert_eq!(said(cooling(), Word::Overdue, 1059), (cooling(), Effect::Reject(Reason::Cooling)));
+}
+
+#[test]
 fn what_is_heard_is_kept_whole_in_the_two_parts_of_a_cell() {
     let (next, _) = said(Cooldown::CLEAR, news(cooling_until(1250), 1200), 1062);
     let course: Course = next.course();

@@ -41,6 +41,18 @@ pub(super) enum Claim {
     Out { local: u32, probe: Option<u32> },
 }
 
+/// What has become of the place that a call of this process has asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Bid {
+    #[default]
+    None,
+    /// It is here, and waits for a call.
+    Given,
+    /// No call came for it before somebody else wanted one. The next call has a place
+    /// for certain: where all call seldom, each would yield to the next for ever.
+    Lapsed,
+}
+
 /// What the fleet says to a call that waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in super::super) enum Grant {
@@ -79,13 +91,23 @@ impl Link {
             Phase::Cooling { until: gate } | Phase::Probing { lease: gate } if now >= gate => {
                 held.ask_for_lease(upstream, state, now)
             }
-            Phase::Reopening { width, in_flight } if in_flight >= width => {
+            Phase::Reopening { width, in_flight } if in_flight < width => {
+                held.bids(upstream, Bid::None);
+                None
+            }
+            Phase::Reopening { .. } if held.bid(upstream) == Bid::Lapsed => {
+                held.bids(upstream, Bid::None);
+                let event = Event { what: What::Asked, policy };
+                let upstream = upstream.clone();
+                held.post(Letter { upstream, event, purpose: Purpose::Taken });
+                drop(held);
+                self.driver.wake();
+                return cooldown::Event::Fleet(Word::Overdue);
+            }
+            Phase::Reopening { .. } => {
                 held.ask_for_place(upstream, now).then_some((Purpose::Place, None))
             }
-            Phase::Clear
-            | Phase::Cooling { .. }
-            | Phase::Probing { .. }
-            | Phase::Reopening { .. } => None,
+            Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => None,
         };
         let Some((purpose, patience)) = wanted else {
             return cooldown::Event::Asked;
@@ -119,6 +141,17 @@ impl Link {
     pub(in super::super) fn placed(&self, upstream: &Upstream) {
         if let Some(share) = self.held().shares.get_mut(upstream) {
             share.place_asked = None;
+            share.bid = Bid::Given;
+        }
+    }
+
+    /// Notes that the places go to others which no call holds here. The entry's lock is
+    /// held.
+    pub(in super::super) fn yields(&self, upstream: &Upstream) {
+        if let Some(share) = self.held().shares.get_mut(upstream)
+            && share.bid == Bid::Given
+        {
+            share.bid = Bid::Lapsed;
         }
     }
 
@@ -209,6 +242,16 @@ impl Held {
                 share.claim = Claim::Asked { deadline: now.after(patience) };
                 Some((Purpose::Probe, Some(patience)))
             }
+        }
+    }
+
+    fn bid(&self, upstream: &Upstream) -> Bid {
+        self.shares.get(upstream).map_or(Bid::None, |share| share.bid)
+    }
+
+    fn bids(&mut self, upstream: &Upstream, bid: Bid) {
+        if let Some(share) = self.shares.get_mut(upstream) {
+            share.bid = bid;
         }
     }
 

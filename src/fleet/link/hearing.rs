@@ -2,7 +2,7 @@
 
 use super::super::bulletin::{Bulletin, Phase as Heard};
 use super::Link;
-use super::asking::Claim;
+use super::asking::{Bid, Claim};
 use crate::cooldown::{Cooldown, News, Phase, Told, Word};
 use crate::moment::Moment;
 use crate::upstream::Upstream;
@@ -48,6 +48,7 @@ impl Link {
         share.generation = share.generation.max(bulletin.generation);
         if bulletin.phase != Heard::Reopening {
             share.place_asked = None;
+            share.bid = Bid::None;
         }
         if bulletin.phase == Heard::Probing && bulletin.holder == heard.me {
             return None;

@@ -392,6 +392,37 @@ fn a_place_that_comes_back_stays_here() {
 }
 
 #[test]
+fn a_place_that_no_call_came_for_in_time_is_the_next_calls_and_only_that() {
+    let mut scene = Scene::cooling();
+    let word = scene.hears(&line(5, "reopening", 0, "-"), false, 61_001).unwrap();
+    scene.on(cooldown::Event::Fleet(word), 61_001);
+    assert_eq!(scene.asks(61_002), cooldown::Event::Asked);
+    scene.link.placed(&upstream());
+    scene.on(cooldown::Event::Fleet(Word::Room(1)), 61_012);
+    scene.link.yields(&upstream());
+    scene.on(cooldown::Event::Fleet(Word::Yielded(0)), 61_500);
+    scene.told();
+
+    assert_eq!(scene.asks(121_000), cooldown::Event::Fleet(Word::Overdue));
+    assert_eq!(scene.told(), [(What::Asked, Purpose::Taken)]);
+    assert_eq!(scene.asks(121_001), cooldown::Event::Asked);
+}
+
+#[test]
+fn a_place_that_was_used_is_not_overdue() {
+    let mut scene = Scene::cooling();
+    let word = scene.hears(&line(5, "reopening", 0, "-"), false, 61_001).unwrap();
+    scene.on(cooldown::Event::Fleet(word), 61_001);
+    scene.link.placed(&upstream());
+    scene.on(cooldown::Event::Fleet(Word::Room(1)), 61_012);
+    scene.asks(61_013);
+
+    scene.link.yields(&upstream());
+
+    assert_eq!(scene.asks(61_014), cooldown::Event::Asked);
+}
+
+#[test]
 fn an_exhausted_quota_that_no_wait_follows_is_the_success_that_it_is() {
     let mut scene = Scene::probing();
     let probe = scene.state.probe();

@@ -193,6 +193,7 @@ impl Session<'_> {
                 None
             }
             Phase::Reopening { width, in_flight } if width > mine && width > in_flight => {
+                table.link().yields(upstream);
                 Some(Word::Yielded(mine))
             }
             Phase::Clear

@@ -68,6 +68,9 @@ impl Session<'_> {
         table.hear(&upstream, |state, _| match state.phase {
             Phase::Reopening { width, in_flight } if width > 0 => {
                 held = Some(width.saturating_sub(in_flight));
+                if in_flight < width {
+                    table.link().yields(&upstream);
+                }
                 Some(Word::Yielded(0))
             }
             Phase::Clear
