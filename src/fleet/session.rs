@@ -7,6 +7,10 @@
 //! *What if news are lost?* Each change has a number, without gaps for those who hear
 //! all. Where one is missing for longer than two connections may differ, all is
 //! read again; so it is where Redis has lost what it knew, which its epoch tells.
+//!
+//! *Do news overtake answers?* They must not: what is told while events of ours are on
+//! their way is left to the answer to those (`link/hearing.rs`), which knows nothing of
+//! what came after it. So the answers are taken in first that came before the news.
 
 mod answers;
 mod news;
@@ -71,6 +75,8 @@ pub(super) struct Session<'a> {
     me: Arc<str>,
     server: Server,
     pushes: Pushes,
+    /// What has come by itself, until the answers that came before it are taken in.
+    pushed: Option<PushInfo>,
     /// What is told of each upstream, where something is.
     lines: HashMap<Upstream, Line>,
     /// Whose turn it is, once there are fewer on their way.
@@ -132,6 +138,7 @@ impl<'a> Session<'a> {
             me,
             server,
             pushes,
+            pushed: None,
             lines: HashMap::new(),
             queue: VecDeque::new(),
             answers: FuturesUnordered::new(),
@@ -196,11 +203,19 @@ impl<'a> Session<'a> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
-        if let Poll::Ready(push) = self.pushes.poll_recv(cx) {
-            return Poll::Ready(push.map_or_else(|| Input::End(disconnected()), Input::Push));
+        if self.pushed.is_none()
+            && let Poll::Ready(push) = self.pushes.poll_recv(cx)
+        {
+            let Some(push) = push else {
+                return Poll::Ready(Input::End(disconnected()));
+            };
+            self.pushed = Some(push);
         }
         if let Poll::Ready(Some((upstream, answer))) = pin!(&mut self.answers).poll_next(cx) {
             return Poll::Ready(Input::Answer(upstream, answer));
+        }
+        if let Some(push) = self.pushed.take() {
+            return Poll::Ready(Input::Push(push));
         }
         let Some(table) = self.table.upgrade() else {
             return Poll::Ready(Input::End(End::Gone));
