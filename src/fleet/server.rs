@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, RedisError, Script,
 };
@@ -18,6 +19,11 @@ use super::script;
 /// A slow one is slow to tell, and still worth hearing; one that takes longer than
 /// this is taken for gone.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After how long without a word the connection itself is asked whether it is there.
+///
+/// Routers and balancers forget connections that were idle for some minutes.
+const IDLE: Duration = Duration::from_secs(15);
 
 /// How many entries are read at once.
 ///
@@ -93,8 +99,8 @@ impl Server {
     ) -> Result<(Self, Pushes), Failure> {
         // One connection for both: the news come by push, between the answers.
         let settings = at.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(at.clone().set_redis_settings(settings))
-            .map_err(|error| failure(&error))?;
+        let at = at.clone().set_redis_settings(settings).set_tcp_settings(watched(at));
+        let client = Client::open(at).map_err(|error| failure(&error))?;
         let (sender, pushes) = tokio::sync::mpsc::unbounded_channel();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
@@ -136,6 +142,17 @@ impl Server {
     }
 }
 
+/// Has the system watch over a connection on which nothing happens, unless that is set
+/// already: for days there may be no news, and one that was dropped without a word on
+/// the way would bring none. It costs Redis no command.
+fn watched(at: &ConnectionInfo) -> TcpSettings {
+    let settings = at.tcp_settings().clone();
+    if settings.keepalive().is_some() {
+        return settings;
+    }
+    settings.set_keepalive(TcpKeepalive::new().with_time(IDLE).with_interval(IDLE))
+}
+
 fn page(lines: &mut impl Iterator<Item = String>) -> Option<Page> {
     let next = lines.next()?.parse().ok()?;
     let head = lines.next()?;
@@ -174,6 +191,8 @@ fn is_passing(error: &RedisError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use redis::IntoConnectionInfo as _;
+
     use super::*;
 
     fn trouble(answer: &[u8]) -> Trouble {
@@ -189,6 +208,16 @@ mod tests {
         assert_eq!(trouble(b"-LOADING Redis is loading\r\n"), Trouble::Unreached);
         assert_eq!(trouble(b"-BUSY Redis is busy running a script\r\n"), Trouble::Unreached);
         assert_eq!(trouble(b"-MASTERDOWN Link with MASTER is down\r\n"), Trouble::Unreached);
+    }
+
+    #[test]
+    fn an_idle_connection_is_watched_as_its_user_set_it_or_at_all() {
+        let at = "redis://127.0.0.1/".into_connection_info().unwrap();
+        assert!(watched(&at).keepalive().is_some());
+
+        let own = TcpKeepalive::new().with_time(Duration::from_secs(7));
+        let at = at.set_tcp_settings(TcpSettings::default().set_keepalive(own.clone()));
+        assert_eq!(format!("{:?}", watched(&at).keepalive()), format!("{:?}", Some(&own)));
     }
 
     #[test]
