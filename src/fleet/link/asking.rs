@@ -46,8 +46,8 @@ pub(super) enum Claim {
 pub(super) enum Bid {
     #[default]
     None,
-    /// It is here, and waits for a call.
-    Given,
+    /// It is here since then, and waits for a call, a turn long.
+    Given { at: Moment },
     /// No call came for it before somebody else wanted one. The next call has a place
     /// for certain: where all call seldom, each would yield to the next for ever.
     Lapsed,
@@ -138,20 +138,28 @@ impl Link {
     }
 
     /// Notes that the fleet has given a place: the next may be asked for at once.
-    pub(in super::super) fn placed(&self, upstream: &Upstream) {
+    pub(in super::super) fn placed(&self, upstream: &Upstream, now: Moment) {
         if let Some(share) = self.held().shares.get_mut(upstream) {
             share.place_asked = None;
-            share.bid = Bid::Given;
+            share.bid = Bid::Given { at: now };
         }
     }
 
-    /// Notes that the places go to others which no call holds here. The entry's lock is
-    /// held.
-    pub(in super::super) fn yields(&self, upstream: &Upstream) {
-        if let Some(share) = self.held().shares.get_mut(upstream)
-            && share.bid == Bid::Given
-        {
-            share.bid = Bid::Lapsed;
+    /// Notes that the places go to others which no call holds here, and returns how many
+    /// stay: the one that was given a moment ago, whose call is about to come. The
+    /// entry's lock is held.
+    pub(in super::super) fn yields(&self, upstream: &Upstream, now: Moment) -> u32 {
+        let mut held = self.held();
+        let Some(share) = held.shares.get_mut(upstream) else {
+            return 0;
+        };
+        match share.bid {
+            Bid::Given { at } if now < at.after(TURN) => 1,
+            Bid::Given { .. } => {
+                share.bid = Bid::Lapsed;
+                0
+            }
+            Bid::None | Bid::Lapsed => 0,
         }
     }
 

@@ -328,7 +328,7 @@ fn places_are_asked_for_ever_more_seldom_until_one_is_given() {
             !scene.told().is_empty()
         });
         let asked = each.collect();
-        scene.link.placed(&upstream());
+        scene.link.placed(&upstream(), at(from));
         asked
     };
 
@@ -397,10 +397,11 @@ fn a_place_that_no_call_came_for_in_time_is_the_next_calls_and_only_that() {
     let word = scene.hears(&line(5, "reopening", 0, "-"), false, 61_001).unwrap();
     scene.on(cooldown::Event::Fleet(word), 61_001);
     assert_eq!(scene.asks(61_002), cooldown::Event::Asked);
-    scene.link.placed(&upstream());
+    scene.link.placed(&upstream(), at(61_012));
     scene.on(cooldown::Event::Fleet(Word::Room(1)), 61_012);
-    scene.link.yields(&upstream());
-    scene.on(cooldown::Event::Fleet(Word::Yielded(0)), 61_500);
+    assert_eq!(scene.link.yields(&upstream(), at(62_011)), 1, "its call may be about to come");
+    assert_eq!(scene.link.yields(&upstream(), at(62_012)), 0);
+    scene.on(cooldown::Event::Fleet(Word::Yielded(0)), 62_012);
     scene.told();
 
     assert_eq!(scene.asks(121_000), cooldown::Event::Fleet(Word::Overdue));
@@ -413,11 +414,11 @@ fn a_place_that_was_used_is_not_overdue() {
     let mut scene = Scene::cooling();
     let word = scene.hears(&line(5, "reopening", 0, "-"), false, 61_001).unwrap();
     scene.on(cooldown::Event::Fleet(word), 61_001);
-    scene.link.placed(&upstream());
+    scene.link.placed(&upstream(), at(61_012));
     scene.on(cooldown::Event::Fleet(Word::Room(1)), 61_012);
     scene.asks(61_013);
 
-    scene.link.yields(&upstream());
+    assert_eq!(scene.link.yields(&upstream(), at(70_000)), 0);
 
     assert_eq!(scene.asks(61_014), cooldown::Event::Asked);
 }

@@ -130,7 +130,7 @@ impl Session<'_> {
                 give(table, upstream, 1);
             }
             (Purpose::Place | Purpose::PlaceAgain, Effect::Place) => {
-                table.link().placed(upstream);
+                table.link().placed(upstream, table.moment_now());
                 give(table, upstream, 1);
             }
             // Nobody in the fleet knows of it: what is left of its way back is ours.
@@ -186,14 +186,14 @@ impl Session<'_> {
     /// more has happened meanwhile than this answers.
     fn square(&mut self, table: &Cooldowns, upstream: &Upstream, mine: u32) {
         let mut surplus = 0;
-        table.hear(upstream, |state, _| match state.phase {
+        table.hear(upstream, |state, now| match state.phase {
             _ if table.link().is_outstanding(upstream) => None,
             Phase::Reopening { width, .. } if width < mine => {
                 surplus = mine.saturating_sub(width);
                 None
             }
             Phase::Reopening { width, in_flight } if width > mine && width > in_flight => {
-                table.link().yields(upstream);
+                table.link().yields(upstream, now);
                 Some(Word::Yielded(mine))
             }
             Phase::Clear

@@ -65,13 +65,15 @@ impl Session<'_> {
             return;
         };
         let mut held = None;
-        table.hear(&upstream, |state, _| match state.phase {
-            Phase::Reopening { width, in_flight } if width > 0 => {
-                held = Some(width.saturating_sub(in_flight));
-                if in_flight < width {
-                    table.link().yields(&upstream);
-                }
-                Some(Word::Yielded(0))
+        table.hear(&upstream, |state, now| match state.phase {
+            Phase::Reopening { width, in_flight } if in_flight < width => {
+                let stay = table.link().yields(&upstream, now).saturating_add(in_flight);
+                held = Some(width.saturating_sub(stay));
+                Some(Word::Yielded(stay))
+            }
+            Phase::Reopening { width, .. } if width > 0 => {
+                held = Some(0);
+                None
             }
             Phase::Clear
             | Phase::Cooling { .. }
