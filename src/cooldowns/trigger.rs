@@ -41,7 +41,11 @@ impl Trigger {
     /// Returns what an event brought about, that had this effect.
     pub(super) fn of(event: &Event, effect: Effect) -> Self {
         match event {
-            Event::Asked => Self::ProbeSent,
+            // Whoever asks the fleet is about to send a probe, or hears that another does.
+            Event::Asked
+            | Event::Fleet(
+                Word::Wanted(_) | Word::Given | Word::Room(_) | Word::Yielded(_) | Word::Overdue,
+            ) => Self::ProbeSent,
             Event::Settled(_, Ending::Refused { .. }) => Self::Refused,
             // Where no wait follows it is a success like any other.
             Event::Settled(_, Ending::Exhausted { .. }) if effect == Effect::Outdate => {
@@ -53,9 +57,6 @@ impl Trigger {
             Event::Cooled(_) => Self::Cooled,
             Event::Restored(_) => Self::Restored,
             Event::Fleet(Word::Heard(_)) => Self::Heard,
-            Event::Fleet(
-                Word::Wanted(_) | Word::Given | Word::Room(_) | Word::Yielded(_) | Word::Overdue,
-            ) => Self::ProbeSent,
         }
     }
 
