@@ -31,6 +31,12 @@ use crate::moment::Moment;
 /// How much longer a wait may become by being written down and read.
 const ROUNDED: Duration = Duration::from_micros(10);
 
+/// How much later a cooldown may end by the fleet's clock and be taken to end so.
+///
+/// With a Redis near by it is a millisecond or so; to wait for that is better than to
+/// ask for the lease a moment too early, and to be told to come again.
+const QUICK: Duration = Duration::from_millis(20);
+
 /// What the fleet says.
 #[allow(dead_code, reason = "only a fleet speaks")]
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -189,10 +195,12 @@ impl Cooldown {
         }
     }
 
-    /// Returns whether the cooldown of the news is no longer than the one here.
+    /// Returns whether the cooldown of the news is no longer than the one here, and yet
+    /// would end a good deal later.
     fn lasts_as(&self, until: Moment, news: News) -> bool {
         let (theirs, ours) = (until.since(news.began), self.running().since(self.began));
-        !theirs.is_zero() && theirs <= ours.saturating_add(ROUNDED)
+        let is_same = !theirs.is_zero() && theirs <= ours.saturating_add(ROUNDED);
+        is_same && until > self.running().after(QUICK)
     }
 
     /// Believes the news, unless they are so old that they are forgotten. Where
