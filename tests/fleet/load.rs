@@ -71,3 +71,20 @@ fn a_success_and_the_places_that_it_gives_are_told_in_one_breath() {
         }
     });
 }
+
+#[test]
+fn what_was_told_just_after_joining_is_not_told_twice() {
+    with_redis(async |redis| {
+        let solo = Solo::new();
+        let fleet = Fleet::join(redis.url(), "load", &solo.table).unwrap();
+        fleet.in_step().await;
+        let before = redis.commands();
+
+        solo.refuse(1, millis(2000));
+        assert_eq!(solo.call().await, Outcome::Sent(429));
+        sleep(millis(400)).await;
+
+        // Each script that runs looks at the clock once.
+        assert_eq!(since(&before, redis)["time"], 1);
+    });
+}

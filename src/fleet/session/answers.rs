@@ -82,6 +82,9 @@ impl Session<'_> {
             return Ok(());
         };
         self.check_epoch(bulletin.epoch)?;
+        if let Some(census) = &mut self.census {
+            census.note(upstream, &bulletin, table.moment_now());
+        }
         let heard = Hearing {
             me: &self.me,
             is_answer: true,
