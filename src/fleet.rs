@@ -70,7 +70,11 @@ use crate::cooldowns::{Cooldowns, WeakCooldowns};
 ///
 /// Redis 6 or Valkey 7.2 at least, by `redis://`, `rediss://` (with a TLS feature of
 /// the crate `redis`) or `unix://`. Nothing need be stored there for good: an entry
-/// expires with its episode, and what is lost is put together again.
+/// expires with its episode, and what is lost is put together again. Two small keys
+/// stay, which count the changes and name the entries.
+///
+/// [`Cooldowns::clear`] clears for all who are in step. A table that was away meanwhile
+/// brings its cooldown back with it, for all: clear once more.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

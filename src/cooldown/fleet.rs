@@ -18,7 +18,8 @@
 //!
 //! Nobody shortens a running cooldown from afar either, but a human who clears. A
 //! Reopening upstream has no places here until the fleet gives some, so that many
-//! processes do not make many ramps. What is old is not heard at all: whoever brings
+//! processes do not make many ramps. And what is Clear here, though the episode was
+//! known, stays so unless a cooldown runs. What is old is not heard at all: whoever brings
 //! the news sees to that.
 
 use std::time::Duration;
@@ -215,7 +216,9 @@ impl Cooldown {
         let News { cause, began, ends, by_hand, outdates, .. } = news;
         let was_clear = self.phase == Phase::Clear;
         let next = phase(Self { cause, began, ends, by_hand, stretch: 0.0, ..self });
-        if now >= next.forgotten_at(forget) {
+        // What is Clear here though the fleet's episode was known has ended it here.
+        let has_ended = was_clear && !outdates && !next.is_cooling(now);
+        if has_ended || now >= next.forgotten_at(forget) {
             return (self, Effect::Nothing);
         }
         (next, if outdates || was_clear { Effect::Outdate } else { Effect::Nothing })

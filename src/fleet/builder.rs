@@ -12,6 +12,7 @@ use super::drive::Driver;
 use super::server::{Keys, name_process};
 use super::status::Status;
 use crate::cooldowns::Cooldowns;
+use crate::error::BoxError;
 
 /// The default of [`FleetBuilder::lease_wait`].
 ///
@@ -63,7 +64,7 @@ impl FleetBuilder {
     /// Fails where the fleet's address names no Redis, the table is in a fleet
     /// already, or this is not called within a tokio runtime.
     pub fn join(self, cooldowns: &Cooldowns) -> Result<Fleet, FleetError> {
-        let at = self.at.map_err(FleetError::Address)?;
+        let at = self.at.map_err(|error| FleetError::Address(error.into()))?;
         let runtime = Handle::try_current().map_err(|_| FleetError::Runtime)?;
         let member = cooldowns.link().join(self.lease_wait).ok_or(FleetError::Joined)?;
         let status = Arc::new(Status::new());
@@ -96,7 +97,7 @@ impl fmt::Debug for FleetBuilder {
 #[non_exhaustive]
 pub enum FleetError {
     /// The address names no Redis.
-    Address(redis::RedisError),
+    Address(BoxError),
     /// The table is in a fleet already.
     Joined,
     /// There is no tokio runtime to keep it in step.
@@ -116,7 +117,7 @@ impl fmt::Display for FleetError {
 impl std::error::Error for FleetError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Address(error) => Some(error),
+            Self::Address(error) => Some(error.as_ref()),
             Self::Joined | Self::Runtime => None,
         }
     }

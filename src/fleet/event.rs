@@ -71,7 +71,8 @@ pub(crate) enum What {
 /// How the call that brings a verdict stands to its upstream in the fleet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Standing {
-    /// The generation of the upstream that this process knew of as the call left.
+    /// The generation of the upstream that this process knew of as the call left; or
+    /// knows of at its verdict, for what has come since has made the call stale here.
     pub(super) seen: u64,
     /// Stale by what this process itself knew.
     pub(super) stale: bool,

@@ -92,6 +92,8 @@ struct Share {
     bid: Bid,
     /// How many events of this process are on their way.
     outstanding: usize,
+    /// The generation whose episode a success has ended here, untold.
+    ended: Option<u64>,
 }
 
 /// An event on its way to the driver.
@@ -152,8 +154,8 @@ impl Link {
             held.outbox.clear();
             held.overrun = false;
             for share in held.shares.values_mut() {
-                let Share { number, generation, .. } = *share;
-                *share = Share { number, generation, ..Share::default() };
+                let Share { number, generation, ended, .. } = *share;
+                *share = Share { number, generation, ended, ..Share::default() };
             }
         }
     }
@@ -211,7 +213,10 @@ impl Link {
         let gone: Vec<Upstream> = names.into_iter().filter(|name| !is_tracked(name)).collect();
         let mut held = self.held();
         for upstream in gone {
-            held.shares.remove(&upstream);
+            let is_done = |share: &Share| share.outstanding == 0 && share.claim == Claim::None;
+            if held.shares.get(&upstream).is_some_and(is_done) {
+                held.shares.remove(&upstream);
+            }
         }
     }
 }

@@ -187,6 +187,15 @@ fn an_upstream_that_is_clear_elsewhere_is_clear_here() {
 }
 
 #[test]
+fn an_episode_that_has_ended_here_is_not_begun_again_by_its_way_back_elsewhere() {
+    for standing in [cooling_until(1060), Told::Probing { lease: at(1100) }, Told::Reopening] {
+        let known = Word::Heard(News { outdates: false, ends: at(1060), ..believed(standing) });
+
+        assert_eq!(said(Cooldown::CLEAR, known, 1062), (Cooldown::CLEAR, Effect::Nothing));
+    }
+}
+
+#[test]
 fn a_human_who_clears_elsewhere_ends_a_cooldown_that_runs() {
     assert_eq!(said(cooling(), news(CLEARED, 1060), 1001).0, Cooldown::CLEAR);
 }

@@ -45,7 +45,10 @@ impl Link {
             return None;
         }
         share.number = bulletin.number;
-        share.generation = share.generation.max(bulletin.generation);
+        if bulletin.generation > share.generation {
+            share.generation = bulletin.generation;
+            share.ended = None;
+        }
         if bulletin.phase != Heard::Reopening {
             share.place_asked = None;
             share.bid = Bid::None;

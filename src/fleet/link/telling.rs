@@ -31,7 +31,17 @@ impl Link {
         policy: &Policy,
     ) -> Option<Met> {
         let mut held = self.held();
-        if !held.is_told() || !name::is_shared(upstream) {
+        if !held.is_told() {
+            let ends = ends_episode(state.phase, state.ends, now) && !standing.stale;
+            if ends
+                && ending == Ending::Succeeded
+                && let Some(share) = held.shares.get_mut(upstream)
+            {
+                share.ended = Some(share.generation);
+            }
+            return None;
+        }
+        if !name::is_shared(upstream) {
             return None;
         }
         let share = held.shares.get_mut(upstream);
@@ -103,6 +113,23 @@ impl Link {
         self.tell(upstream, What::Restored(known(record, now)), policy);
     }
 
+    /// Tells the fleet of the episodes that ended here while it was out of reach.
+    pub(in super::super) fn tell_ended(&self, policy: Policy) {
+        let mut held = self.held();
+        let ended: Vec<(Upstream, u64)> = held
+            .shares
+            .iter_mut()
+            .filter_map(|(upstream, share)| Some((upstream.clone(), share.ended.take()?)))
+            .collect();
+        for (upstream, seen) in ended {
+            let from = event::Standing { seen, stale: false, role: event::Role::Free };
+            let event = Event { what: What::Succeeded { from }, policy };
+            held.post(Letter { upstream, event, purpose: Purpose::Tell });
+        }
+        drop(held);
+        self.driver.wake();
+    }
+
     fn tell(&self, upstream: &Upstream, what: What, policy: Policy) {
         let letter = Letter {
             upstream: upstream.clone(),
@@ -131,11 +158,7 @@ fn gives(
         Ending::Exhausted { reset, .. } => rules.usable(Some(reset)).is_none(),
         Ending::Refused { .. } | Ending::Neutral | Ending::Dropped => false,
     };
-    let ends_episode = match phase {
-        Phase::Probing { .. } => true,
-        Phase::Cooling { .. } => now >= ends,
-        Phase::Clear | Phase::Reopening { .. } => false,
-    };
+    let ends_episode = ends_episode(phase, ends, now);
     match ending {
         _ if is_success => match phase {
             _ if standing.stale => None,
@@ -160,6 +183,15 @@ fn gives(
             matches!((phase, role), (Phase::Probing { .. }, event::Role::Probe(_))).then_some(0)
         }
         Ending::Succeeded => None,
+    }
+}
+
+/// Returns whether a success that is current ends the episode.
+fn ends_episode(phase: Phase, ends: Moment, now: Moment) -> bool {
+    match phase {
+        Phase::Probing { .. } => true,
+        Phase::Cooling { .. } => now >= ends,
+        Phase::Clear | Phase::Reopening { .. } => false,
     }
 }
 

@@ -514,6 +514,38 @@ fn what_the_fleet_has_forgotten_is_forgotten_unless_more_was_heard() {
 }
 
 #[test]
+fn an_episode_that_ended_here_while_the_fleet_was_away_is_told_as_ended() {
+    let mut scene = Scene::probing();
+    scene.hears(&line(12, "probing", 5000, "me"), true, 61_002);
+    scene.link.enter(scene.member, Stage::Away);
+    let probe = scene.state.probe();
+
+    scene.ends(standing(false, Role::Probe(probe)), Ending::Succeeded, 62_000);
+    scene.link.enter(scene.member, Stage::InStep);
+    scene.link.tell_ended(policy());
+
+    let from = event::Standing { seen: 12, stale: false, role: event::Role::Free };
+    assert_eq!(scene.told(), [(What::Succeeded { from }, Purpose::Tell)]);
+    scene.link.tell_ended(policy());
+    assert_eq!(scene.told(), [], "once");
+}
+
+#[test]
+fn an_end_that_a_newer_refusal_has_overtaken_is_not_told() {
+    let mut scene = Scene::probing();
+    scene.hears(&line(12, "probing", 5000, "me"), true, 61_002);
+    scene.link.enter(scene.member, Stage::Away);
+    let probe = scene.state.probe();
+    scene.ends(standing(false, Role::Probe(probe)), Ending::Succeeded, 62_000);
+
+    scene.link.enter(scene.member, Stage::InStep);
+    scene.hears(&line(13, "cooling", 5000, "-"), false, 62_500);
+    scene.link.tell_ended(policy());
+
+    assert_eq!(scene.told(), []);
+}
+
+#[test]
 fn away_leases_mean_nothing_but_numbers_do() {
     let mut scene = Scene::cooling();
     scene.hears(&line(12, "cooling", 0, "-"), false, 61_000);
@@ -558,10 +590,12 @@ fn a_name_that_means_nothing_to_others_is_neither_told_nor_asked_for() {
 fn numbers_of_clear_upstreams_do_not_pile_up() {
     let scene = Scene::at(Stage::InStep);
     for number in 0..5000 {
-        scene.link.cleared(&Upstream::named(number.to_string()), policy());
+        let name = Upstream::named(number.to_string());
+        scene.link.cleared(&name, policy());
+        scene.link.answered(&name, usize::from(number != 8));
     }
 
     scene.link.tidy(1, |upstream| *upstream == Upstream::named("7"));
 
-    assert_eq!(scene.link.held().shares.len(), 1);
+    assert_eq!(scene.link.held().shares.len(), 2, "one is tracked, of one an answer is due");
 }

@@ -10,6 +10,7 @@ use super::super::name;
 use super::super::pace::Trouble;
 use super::{End, Session};
 use crate::ambient;
+use crate::cooldown::Rules;
 use crate::cooldowns::Cooldowns;
 use crate::moment::Moment;
 use crate::upstream::Upstream;
@@ -115,6 +116,7 @@ impl Census {
     /// Tells the fleet of cooldowns that end later here, and of higher rungs.
     pub(super) fn tell_rest(self, table: &Cooldowns) {
         let now = table.moment_now();
+        table.link().tell_ended(table.policy(&Rules::default()));
         for (upstream, state) in table.known(now) {
             let is_news = match self.told.get(&upstream) {
                 None => state.is_cooling(now) || state.cause.rung > 0,
