@@ -30,7 +30,7 @@ pub(super) struct Bulletin<'a> {
     /// The number of the upstream's last change.
     pub(super) number: u64,
     /// Redis's time, as all times here in microseconds.
-    now: u64,
+    pub(super) now: u64,
     pub(super) phase: Phase,
     gate: u64,
     ends: u64,

@@ -9,10 +9,12 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, RedisError, Script,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
 use super::bulletin::VERSION;
 use super::pace::Trouble;
 use super::script;
+use crate::ambient;
 
 /// How long Redis may take to connect, and to answer.
 ///
@@ -24,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// Routers and balancers forget connections that were idle for some minutes.
 const IDLE: Duration = Duration::from_secs(15);
+
+/// How far the clocks may drift apart between two answers.
+const SLACK: Duration = Duration::from_secs(3);
 
 /// How many entries are read at once.
 ///
@@ -66,6 +71,8 @@ pub(super) struct Server {
     keys: Keys,
     /// This process's name.
     me: Arc<str>,
+    /// Redis's time in microseconds, and when it was told.
+    clock: Option<(u64, Instant)>,
 }
 
 /// What Redis answers to events: how it stands with the upstream, and what followed
@@ -87,6 +94,8 @@ pub(super) struct Page {
     pub(super) epoch: String,
     /// The number of the newest change as the page was read.
     pub(super) number: u64,
+    /// When that was, by Redis's clock.
+    now: u64,
     pub(super) bulletins: Vec<String>,
 }
 
@@ -112,7 +121,14 @@ impl Server {
             .map_err(|error| failure(&error))?;
         connection.subscribe(&keys.news).await.map_err(|error| failure(&error))?;
         let (apply, read) = (Script::new(script::APPLY), Script::new(script::READ));
-        let server = Self { connection, apply: Arc::new(apply), read: Arc::new(read), keys, me };
+        let server = Self {
+            connection,
+            apply: Arc::new(apply),
+            read: Arc::new(read),
+            keys,
+            me,
+            clock: None,
+        };
         Ok((server, pushes))
     }
 
@@ -127,6 +143,25 @@ impl Server {
         call.invoke_async(&mut self.connection).await.map_err(|error| failure(&error))
     }
 
+    /// Notes Redis's time, as it was told just now.
+    pub(super) fn hears(&mut self, now: u64) {
+        self.clock = Some((now, ambient::now()));
+    }
+
+    /// Returns the version, and by when Redis must have heard what is told now: it may
+    /// stand still for long, and take then what nobody means any more.
+    fn version(&self) -> String {
+        match self.clock {
+            None => VERSION.to_owned(),
+            Some((then, at)) => {
+                let since = ambient::now().saturating_duration_since(at);
+                let wait = since.saturating_add(PATIENCE).saturating_add(SLACK);
+                let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+                format!("{VERSION} {}", then.saturating_add(micros))
+            }
+        }
+    }
+
     /// Reads a page, from that cursor on; the first and the one after the last are zero.
     pub(super) async fn read(&mut self, cursor: u64) -> Result<Page, Failure> {
         let mut call = self.read.prepare_invoke();
@@ -135,10 +170,12 @@ impl Server {
         let lines: Vec<Vec<u8>> =
             call.invoke_async(&mut self.connection).await.map_err(|error| failure(&error))?;
         let mut lines = lines.into_iter().map(|line| String::from_utf8_lossy(&line).into_owned());
-        page(&mut lines).ok_or_else(|| {
+        let page = page(&mut lines).ok_or_else(|| {
             let what = "redis does not answer as its script would".to_owned();
             Failure::Redis(Trouble::Unusable, what)
-        })
+        })?;
+        self.hears(page.now);
+        Ok(page)
     }
 }
 
@@ -159,7 +196,8 @@ fn page(lines: &mut impl Iterator<Item = String>) -> Option<Page> {
     let mut head = head.split(' ');
     let epoch = head.next()?.to_owned();
     let number = head.next()?.parse().ok()?;
-    Some(Page { next, epoch, number, bulletins: lines.collect() })
+    let now = head.next()?.parse().ok()?;
+    Some(Page { next, epoch, number, now, bulletins: lines.collect() })
 }
 
 /// Names an epoch, should there be none: nobody else has named one so.
@@ -176,6 +214,10 @@ pub(super) fn name_process() -> Arc<str> {
 fn failure(error: &RedisError) -> Failure {
     if error.code() == Some("BADDATA") {
         return Failure::Bad(error.detail().unwrap_or("garbage").to_owned());
+    }
+    if error.code() == Some("LATE") {
+        // Or its clock was set forward. Either way: read what it knows, and tell anew.
+        return Failure::Redis(Trouble::Lost, "redis heard too late what it was told".to_owned());
     }
     let is_unreached = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
     let trouble =

@@ -3,10 +3,13 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use tower_retry_after::{Fleet, State};
+
 use crate::clock;
 use crate::crew::{self, Settings, Table, Worker};
 use crate::server::{Redis, until};
 use crate::site::{Reply, Site};
+use crate::solo::{NAME, Solo};
 use crate::storm::{WORKERS, cooling, rest, served, storm};
 use crate::support::{millis, secs};
 use crate::with_redis;
@@ -155,5 +158,31 @@ fn a_redis_that_hangs_in_an_episode_is_not_noticed_by_calls() {
         assert!(took.is_some(), "{tables:?}");
         served(&mut workers);
         assert!(crew::tally(&mut workers).is_calm());
+    });
+}
+
+#[test]
+fn what_was_told_to_a_redis_that_hung_is_not_heard_long_after() {
+    with_redis(async |redis| {
+        let solo = Solo::new();
+        let fleet = Fleet::join(redis.url(), "hung", &solo.table).unwrap();
+        fleet.in_step().await;
+        // The script is there from here on, and Redis has heard all of this.
+        solo.episode(millis(50)).await;
+        tokio::time::sleep(millis(200)).await;
+
+        redis.hang();
+        solo.episode(millis(500)).await;
+        // Longer than an answer is waited for, and the clocks may differ.
+        tokio::time::sleep(millis(5500)).await;
+        redis.go_on();
+        fleet.in_step().await;
+        tokio::time::sleep(millis(500)).await;
+
+        let mut connection = redis.connection();
+        let key = format!("{{hung}}:u:{NAME}");
+        let known: bool = redis::cmd("EXISTS").arg(key).query(&mut connection).unwrap();
+        assert!(!known, "the episode was over before anybody heard of it");
+        assert_eq!(solo.state(), State::Clear);
     });
 }

@@ -1,6 +1,7 @@
 -- Applies events to one upstream by Redis's own clock, and tells all who listen.
 --
--- KEYS: the entry, the index of entries, the epoch. ARGV: the version, the channel, the
+-- KEYS: the entry, the index of entries, the epoch. ARGV: the version and, if there is
+-- one, the moment from which on the call is too old to be heard; the channel, the
 -- upstream's name, the process, an id for a new epoch, and the events in their order.
 -- Answers the line of the state and then what followed from each event.
 --
@@ -11,7 +12,9 @@ local TIDIED = 16
 
 if #KEYS ~= 3 or #ARGV < 5 then
     return bad_args('too few or too many')
-elseif ARGV[1] ~= VERSION then
+end
+local version, too_old = string.match(ARGV[1], '^(%S+) ?(%d*)$')
+if version ~= VERSION then
     return bad_args('another version')
 end
 local channel, name, process = ARGV[2], ARGV[3], ARGV[4]
@@ -27,6 +30,10 @@ for i = 6, #ARGV do
 end
 
 local now = now_of(redis.call('TIME'))
+-- Redis was stopped, say, and takes now what was sent long before.
+if too_old ~= '' and now >= (whole(too_old) or 0) then
+    return redis.error_reply('LATE what was told is too old')
+end
 local entry, what = load(KEYS[1], now)
 if not entry then
     return bad_data(what, 'the entry')

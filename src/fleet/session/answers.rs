@@ -82,6 +82,7 @@ impl Session<'_> {
             return Ok(());
         };
         self.check_epoch(bulletin.epoch)?;
+        self.server.hears(bulletin.now);
         if let Some(census) = &mut self.census {
             census.note(upstream, &bulletin, table.moment_now());
         }

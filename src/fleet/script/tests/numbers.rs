@@ -1,6 +1,6 @@
 //! Numbers, generations, what is published, and when all is forgotten.
 
-use super::stage::{ENTRY, EPOCH, INDEX, NAME, REFUSED, Stage};
+use super::stage::{CHANNEL, ENTRY, EPOCH, INDEX, NAME, REFUSED, Stage};
 use super::{POLICY, SECOND};
 
 #[test]
@@ -380,6 +380,28 @@ fn what_changes_nothing_writes_nothing() {
 
     assert_eq!(answer.effects, ["reject cooling", "nothing", "nothing", "nothing"]);
     assert_eq!(stage.everything(), before);
+}
+
+#[test]
+fn what_was_told_long_before_is_not_heard() {
+    let Some(mut stage) = Stage::new() else { return };
+    let keys = [ENTRY, INDEX, EPOCH];
+    let now = stage.on(&["asked"]).line.number("now");
+    let tell = |stage: &mut Stage, version: String| {
+        let event = format!("{REFUSED} {POLICY}");
+        let words = [version, CHANNEL.into(), NAME.into(), "me".into(), "epoch-1".into(), event];
+        stage.apply::<Vec<String>>(&keys, &words)
+    };
+
+    let late = tell(&mut stage, format!("1 {}", now - 1)).unwrap_err();
+    assert!(late.to_string().contains("LATE"), "{late}");
+    assert_eq!(stage.on(&["asked"]).effects, ["admit free"], "nothing has happened");
+
+    for version in ["1 x", "1  5", "1 -5", " 1", "11 5", "2 5"] {
+        let said = tell(&mut stage, version.to_owned()).unwrap_err();
+        assert!(said.to_string().contains("BADARGS"), "{version}: {said}");
+    }
+    assert!(tell(&mut stage, format!("1 {}", now + 3600 * SECOND)).is_ok());
 }
 
 #[test]
