@@ -136,7 +136,11 @@ impl Server {
     pub(super) async fn apply(mut self, name: String, events: Vec<String>) -> Answer {
         let mut call = self.apply.prepare_invoke();
         call.key(format!("{}{name}", self.keys.entry)).key(&self.keys.index).key(&self.keys.epoch);
-        call.arg(VERSION).arg(&self.keys.news).arg(name).arg(&*self.me).arg(fresh_epoch(&self.me));
+        call.arg(self.version())
+            .arg(&self.keys.news)
+            .arg(name)
+            .arg(&*self.me)
+            .arg(fresh_epoch(&self.me));
         for event in events {
             call.arg(event);
         }

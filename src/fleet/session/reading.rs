@@ -119,6 +119,8 @@ impl Census {
         table.link().tell_ended(table.policy(&Rules::default()));
         for (upstream, state) in table.known(now) {
             let is_news = match self.told.get(&upstream) {
+                // It is being told.
+                _ if table.link().is_outstanding(&upstream) => false,
                 None => state.is_cooling(now) || state.cause.rung > 0,
                 Some(&(rung, ends)) => {
                     let ends_later = state.is_cooling(now) && state.ends > ends.after(LATER);
