@@ -68,7 +68,7 @@ use crate::cooldowns::{Cooldowns, WeakCooldowns};
 /// your own ([`key`](crate::key)). Origins are stored readable, so are names of your
 /// own: do not name an upstream by a secret.
 ///
-/// Redis 6 or Valkey 7.2 at least, by `redis://`, `rediss://` (with a TLS feature of
+/// Redis 6 or Valkey 7.2 at least (it is tested with Redis 7.0), by `redis://`, `rediss://` (with a TLS feature of
 /// the crate `redis`) or `unix://`. Nothing need be stored there for good: an entry
 /// expires with its episode, and what is lost is put together again. Two small keys
 /// stay, which count the changes and name the entries.

@@ -25,6 +25,7 @@
 mod forgetting;
 mod note;
 mod rank;
+mod steps;
 
 use std::collections::BinaryHeap;
 use std::sync::{Arc, PoisonError};
@@ -34,10 +35,7 @@ use self::rank::Rank;
 use super::cell::{Cell, Locked, Notice};
 use super::changes::Changes;
 use super::map::Map;
-use super::trigger::Trigger;
-use crate::cooldown::{
-    Cooldown, Effect, Ending, Event, Phase, Record, Role, Rules, Standing, Word,
-};
+use crate::cooldown::{Cooldown, Effect, Event, Phase, Role, Rules};
 use crate::moment::Moment;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::upstream::{Draft, Upstream};
@@ -221,89 +219,6 @@ impl Table {
             return free;
         }
         free
-    }
-
-    /// Takes in how a call ended that was admitted in that generation and role.
-    #[allow(dead_code, reason = "a table in a fleet tells how it met the verdict")]
-    pub(crate) fn settle(
-        &self,
-        upstream: &Upstream,
-        admitted: (u64, Role),
-        ending: Ending,
-        now: Moment,
-        rules: &Rules,
-        changes: &mut Changes,
-    ) {
-        self.settle_before(upstream, admitted, ending, now, rules, changes, |_, _| {});
-    }
-
-    /// The same; tells how the verdict stands to the state that it meets.
-    #[expect(clippy::too_many_arguments, reason = "a step, and who watches it")]
-    pub(crate) fn settle_before(
-        &self,
-        upstream: &Upstream,
-        admitted: (u64, Role),
-        ending: Ending,
-        now: Moment,
-        rules: &Rules,
-        changes: &mut Changes,
-        mut meets: impl FnMut(&Cooldown, Standing),
-    ) {
-        let (generation, role) = admitted;
-        self.apply(upstream, now, rules, changes, |state| {
-            let standing = Standing { stale: generation < state.generation, role };
-            meets(state, standing);
-            Some(Event::Settled(standing, ending))
-        });
-    }
-
-    /// Takes in what the fleet says, if it has anything to say to that state.
-    #[allow(dead_code, reason = "only a fleet speaks")]
-    pub(crate) fn hear(
-        &self,
-        upstream: &Upstream,
-        now: Moment,
-        changes: &mut Changes,
-        word: impl FnMut(&Cooldown) -> Option<Word>,
-    ) {
-        let mut word = word;
-        let rules = Rules::default();
-        self.apply(upstream, now, &rules, changes, |state| word(state).map(Event::Fleet));
-    }
-
-    /// Cools an upstream by hand.
-    pub(crate) fn cool(
-        &self,
-        upstream: &Upstream,
-        wait: Duration,
-        now: Moment,
-        changes: &mut Changes,
-    ) {
-        self.apply(upstream, now, &Rules::default(), changes, |_| Some(Event::Cooled(wait)));
-    }
-
-    /// Remembers what was written down of an upstream.
-    #[allow(dead_code, reason = "only snapshots remember")]
-    pub(crate) fn restore(
-        &self,
-        upstream: &Upstream,
-        record: Record,
-        now: Moment,
-        changes: &mut Changes,
-    ) {
-        self.apply(upstream, now, &Rules::default(), changes, |_| Some(Event::Restored(record)));
-    }
-
-    /// Forgets an upstream, whatever its state.
-    pub(crate) fn clear(&self, upstream: &Upstream, now: Moment, changes: &mut Changes) {
-        while let Some(entry) = self.map.get(upstream) {
-            if let Some(mut locked) = entry.lock() {
-                self.note_gone(changes, upstream, &locked.get(), Trigger::Cleared, now);
-                self.forget(&entry, &mut locked);
-                break;
-            }
-        }
-        self.tidy();
     }
 
     /// Returns what is known of an upstream, if it is in trouble.

@@ -213,7 +213,9 @@ impl Link {
         let gone: Vec<Upstream> = names.into_iter().filter(|name| !is_tracked(name)).collect();
         let mut held = self.held();
         for upstream in gone {
-            let is_done = |share: &Share| share.outstanding == 0 && share.claim == Claim::None;
+            let is_done = |share: &Share| {
+                share.outstanding == 0 && matches!(share.claim, Claim::None | Claim::Lapsed)
+            };
             if held.shares.get(&upstream).is_some_and(is_done) {
                 held.shares.remove(&upstream);
             }

@@ -2,7 +2,7 @@ use http::StatusCode;
 
 use super::forgetting::LINGERING;
 use super::*;
-use crate::cooldown::{Reason, Refusal};
+use crate::cooldown::{Ending, Reason, Refusal};
 
 const FORGET: Duration = Duration::from_secs(7200);
 
